@@ -1,0 +1,208 @@
+"""Imitation: demonstrations from the scripted expert, and flow-matching pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from sim.env import Env
+from sim.expert import expert_action
+from sim.robots.kinematics import solve_ik
+from sim.scene_batch import SceneBatch
+from vla_jax.models.agent import make_imitation_loss
+from vla_jax.models.config import PolicyConfig
+
+
+@dataclass(frozen=True)
+class ImitationConfig:
+    """Settings of data collection and pretraining."""
+
+    # Action chunks the expert is recorded for, and the noise added to what it does (not to what
+    # is recorded), so that the demonstrations show how to recover.
+    chunks: int = 12000
+    noise: float = 0.15
+    # Still pictures of scenes with the arm anywhere: they teach what the words refer to, the part
+    # that a large VLA's vision-language pretraining plays.
+    stills: int = 8000
+    batch: int = 256
+    steps: int = 1500
+    learning_rate: float = 1e-3
+    ground_weight: float = 1.0
+    # Rate at which words are hidden, so that an unseen word does not confuse.
+    word_dropout: float = 0.1
+
+
+class Demonstrations(NamedTuple):
+    """Samples with leading axis [M] on the host; rows with has_action 0 are stills."""
+
+    obs: Any
+    action: np.ndarray  # f32[M, C, 7]
+    located: np.ndarray  # f32[M, 6] dm
+    has_action: np.ndarray  # f32[M]
+
+
+def make_recorder(env: Env) -> Callable:
+    """One jitted chunk of the expert in N environments: (batch, state, obs, key, noise) → …"""
+
+    def record(batch: SceneBatch, state, obs, key, noise):
+        located = env.located(batch, state)
+
+        def act(state, step):
+            view = env.view(batch, state)
+            clean = expert_action(view, env.rig.robot, env.tool_yaw(state))
+            jitter = noise * jax.random.normal(jax.random.fold_in(key, step), clean.shape)
+            jitter = jitter * jnp.array([1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.0])
+            return clean + jitter, clean
+
+        state, out, clean = env.run_chunk(batch, state, act, env.config.chunk)
+        sample = (obs, clean.swapaxes(0, 1), located)
+        return state, out.observation, sample, out.terminated | out.truncated, out.success
+
+    return jax.jit(record)
+
+
+def collect_demonstrations(
+    env: Env,
+    batch: SceneBatch,
+    seed: int,
+    chunks: int,
+    noise: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Demonstrations, dict[str, float]]:
+    """Record the expert until `chunks` chunks of successful episodes are at hand.
+
+    Args:
+        env, batch: where.
+        seed: of everything random.
+        chunks: how many samples to return.
+        noise: standard deviation of the jitter on the executed action.
+        progress: called with (chunks so far, chunks wanted).
+
+    Returns:
+        the samples, and {"episodes", "expert_success"}.
+
+    Raises:
+        RuntimeError: if the expert solves less than one episode in twenty.
+    """
+    key = jax.random.key(seed)
+    record = make_recorder(env)
+    state, obs = jax.jit(env.reset)(batch, key)
+    pending: list[Any] = []  # chunks whose episodes have not ended, newest last
+    kept: list[Any] = []
+    open_rows: np.ndarray = np.zeros((0, env.num_envs), bool)
+    episodes = successes = count = 0
+    while count < chunks:
+        key, k = jax.random.split(key)
+        state, obs, sample, done, success = record(batch, state, obs, k, jnp.float32(noise))
+        pending.append(jax.tree.map(np.asarray, sample))
+        done, success = np.asarray(done), np.asarray(success)
+        open_rows = np.concatenate([open_rows, np.ones((1, env.num_envs), bool)])
+        for t, rows in enumerate(open_rows):
+            good = rows & success
+            if good.any():
+                kept.append(jax.tree.map(lambda x: x[good], pending[t]))  # noqa: B023
+                count += int(good.sum())
+        open_rows &= ~done
+        while len(pending) and not open_rows[0].any():
+            pending.pop(0)
+            open_rows = open_rows[1:]
+        episodes, successes = episodes + int(done.sum()), successes + int(success.sum())
+        if episodes > 200 and successes < 0.05 * episodes:
+            raise RuntimeError(
+                f"the expert solved {successes} of {episodes} episodes: "
+                "these scenes are out of its reach; inspect them"
+            )
+        progress(min(count, chunks), chunks)
+    obs, action, located = jax.tree.map(lambda *x: np.concatenate(x)[:chunks], *kept)
+    data = Demonstrations(obs, action, located, np.ones(chunks, np.float32))
+    return data, {"episodes": episodes, "expert_success": successes / max(episodes, 1)}
+
+
+def collect_stills(env: Env, batch: SceneBatch, seed: int, count: int) -> Demonstrations:
+    """Pictures of the scenes with the tool at random places, without actions."""
+    robot, rig = env.rig.robot, env.rig
+    low, high = np.asarray(robot.workspace_low), np.asarray(robot.workspace_high)
+    low, high = jnp.asarray(low + [0.06, 0.08, 0.02]), jnp.asarray(high - [0.04, 0.08, 0.08])
+
+    @jax.jit
+    def shoot(batch, key):
+        key_start, key_tool = jax.random.split(key)
+        state = env.start(batch, jax.random.split(key_start, env.num_envs))
+        tool = jax.random.uniform(key_tool, (env.num_envs, 3), minval=low, maxval=high)
+        joints = solve_ik(rig.chain, state.joints, tool, state.tool_quat, iterations=25)
+        qpos = state.physics.qpos.at[:, : rig.num_arm].set(joints)
+        from dataclasses import replace
+
+        state = replace(state, physics=replace(state.physics, qpos=qpos))
+        return env.observe(batch, state), env.located(batch, state)
+
+    shots = [
+        jax.tree.map(np.asarray, shoot(batch, jax.random.fold_in(jax.random.key(seed), i)))
+        for i in range(-(-count // env.num_envs))
+    ]
+    obs, located = jax.tree.map(lambda *x: np.concatenate(x)[:count], *shots)
+    nothing = np.zeros((count, env.config.chunk, 7), np.float32)
+    return Demonstrations(obs, nothing, located, np.zeros(count, np.float32))
+
+
+def make_pretrainer(config: PolicyConfig, settings: ImitationConfig):
+    """Adam with a cosine schedule; returns (optimizer, jitted f(params, opt_state, data, key)).
+
+    The function runs `rows` i32[steps, B] of minibatches in one call.
+    """
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.adamw(
+            optax.warmup_cosine_decay_schedule(
+                0.0, settings.learning_rate, settings.steps // 20, settings.steps, 1e-5
+            ),
+            weight_decay=1e-4,
+        ),
+    )
+    imitation_loss = make_imitation_loss(config)
+
+    def run(params, opt_state, data: Demonstrations, rows: jax.Array, key: jax.Array):
+        def step(carry, inputs):
+            params, opt_state = carry
+            pick, key = inputs
+            sample = jax.tree.map(lambda x: x[pick], data)
+            key_words, key_loss = jax.random.split(key)
+            obs = hide_words(sample.obs, key_words, settings.word_dropout)
+
+            def loss(params):
+                flow, ground = imitation_loss(
+                    params, obs, sample.action, sample.located, sample.has_action, key_loss
+                )
+                return flow + settings.ground_weight * ground, (flow, ground)
+
+            grads, parts = jax.grad(loss, has_aux=True)(params)
+            changes, opt_state = optimizer.update(grads, opt_state, params)
+            return (optax.apply_updates(params, changes), opt_state), jnp.stack(parts)
+
+        keys = jax.random.split(key, rows.shape[0])
+        (params, opt_state), parts = jax.lax.scan(step, (params, opt_state), (rows, keys))
+        return params, opt_state, parts.mean(0)
+
+    return optimizer, jax.jit(run, donate_argnums=(0, 1))
+
+
+UNKNOWN_WORD = 1
+
+
+def hide_words(obs, key: jax.Array, rate: float):
+    """Replace words by the unknown-word token at random."""
+    from dataclasses import replace
+
+    hidden = jax.random.bernoulli(key, rate, obs.instruction.shape) & (obs.instruction > 0)
+    return replace(obs, instruction=jnp.where(hidden, UNKNOWN_WORD, obs.instruction))
+
+
+def join(*parts: Demonstrations) -> Demonstrations:
+    """Concatenate sample sets."""
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)

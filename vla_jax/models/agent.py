@@ -1,0 +1,84 @@
+"""The policy as pure functions of its parameters: the only thing the RL core and the tools see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+
+from vla_jax.models.config import PolicyConfig
+from vla_jax.models.policy import VLA
+from vla_jax.rl.flow import chain_log_prob, integrate, sample_chain
+from vla_jax.rl.ppo import Agent
+
+
+def init_params(config: PolicyConfig, seed: int) -> nnx.State:
+    """Fresh parameters of the policy, a pytree of arrays."""
+    return nnx.state(VLA(config, rngs=nnx.Rngs(seed)), nnx.Param)
+
+
+def _merger(config: PolicyConfig) -> Callable[[nnx.State], VLA]:
+    """parameters -> module, without ever making parameters of its own."""
+    graph, _ = nnx.split(nnx.eval_shape(lambda: VLA(config, rngs=nnx.Rngs(0))), nnx.Param)
+    return lambda params: nnx.merge(graph, params)
+
+
+def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
+    """Pure functions of the policy with `flow_steps` (K) integration steps of the flow."""
+    merge = _merger(config)
+
+    def shape(obs) -> tuple[int, int, int]:
+        return obs.proprio.shape[0], config.chunk, config.action
+
+    def sample(params, obs, key):
+        vla = merge(params)
+        prefix, _ = vla.see(obs)
+        return sample_chain(
+            lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps
+        )
+
+    def evaluate(params, obs, chain):
+        vla = merge(params)
+        prefix, seen = vla.see(obs)
+        log_prob, entropy = chain_log_prob(lambda x, t: vla.velocity(prefix, x, t), chain)
+        return log_prob, entropy, vla.locate(seen)
+
+    def value(params, privileged):
+        return merge(params).value(privileged)
+
+    def act(params, obs, key):
+        vla = merge(params)
+        prefix, _ = vla.see(obs)
+        return integrate(lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps)
+
+    return Agent(sample, evaluate, value, act)
+
+
+def make_imitation_loss(config: PolicyConfig):
+    """Flow matching towards an expert's chunks, and the localization loss.
+
+    Returns:
+        f(params, obs, action f32[B, C, A], located f32[B, 6], has_action f32[B], key) ->
+        (flow loss f32[], localization loss f32[]). Rows with `has_action` 0 are still pictures
+        without an action: they teach only where the named things are.
+    """
+    merge = _merger(config)
+
+    def loss(params, obs, action, located, has_action, key):
+        vla = merge(params)
+        prefix, seen = vla.see(obs)
+        key_noise, key_time, key_zero = jax.random.split(key, 3)
+        noise = jax.random.normal(key_noise, action.shape)
+        b = action.shape[0]
+        # RL acts with a single integration step, whose input is pure noise: half of the samples
+        # train that very point, the others the rest of the path.
+        time = jax.random.uniform(key_time, (b,)) * jax.random.bernoulli(key_zero, 0.5, (b,))
+        t = time[:, None, None]
+        velocity, _ = vla.velocity(prefix, (1.0 - t) * noise + t * action, time)
+        error = ((velocity - (action - noise)) ** 2).mean((1, 2))
+        flow = (error * has_action).sum() / (has_action.sum() + 1e-6)
+        ground = abs(vla.locate(seen) - located).mean()
+        return flow, ground
+
+    return loss

@@ -1,0 +1,139 @@
+"""The vision-language-action policy: flow matching over action chunks, with noise and value heads.
+
+Flow time follows the paper (arXiv 2603.18532): τ = 0 is noise, τ = 1 the action chunk, and the
+velocity is v ≈ A - ε.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from sim.types import Observation
+from vla_jax.models.config import PolicyConfig
+from vla_jax.models.experts import KeyValue, TwoExpertStack
+from vla_jax.models.language import LanguageEncoder
+from vla_jax.models.vision import PatchEncoder, QueryPool
+
+
+class Prefix(NamedTuple):
+    """What the suffix needs of the prefix; computed once per observation."""
+
+    features: jax.Array  # f32[B, T, width]
+    mask: jax.Array  # bool[B, T]
+    cache: list[KeyValue]
+    proprio: jax.Array  # f32[B, P]
+
+
+class VLA(nnx.Module):
+    """π0-shaped policy. Acts from two pictures, the instruction and the robot's own joint state."""
+
+    def __init__(self, config: PolicyConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        w, e = config.width, config.expert_width
+        self.language = LanguageEncoder(config, rngs=rngs)
+        self.scene_eye = PatchEncoder(config, config.image_size, rngs=rngs)
+        self.wrist_eye = PatchEncoder(config, config.wrist_size, rngs=rngs)
+        self.scene_pool = QueryPool(config, self.scene_eye.grid, config.queries, rngs=rngs)
+        self.wrist_pool = QueryPool(config, self.wrist_eye.grid, config.wrist_queries, rngs=rngs)
+        self.word_in = nnx.Linear(config.feature_width, w, rngs=rngs)
+        self.stack = TwoExpertStack(config, rngs=rngs)
+        self.state_in = nnx.Linear(config.proprio, e, rngs=rngs)
+        self.action_in = nnx.Linear(config.action, e, rngs=rngs)
+        self.step_position = nnx.Param(
+            nnx.initializers.normal(0.5)(rngs.params(), (config.chunk, e))
+        )
+        self.time_in = nnx.Linear(2 * e, e, rngs=rngs)
+        self.time_out = nnx.Linear(e, e, rngs=rngs)
+        self.action_out = nnx.Linear(e, config.action, rngs=rngs)
+        self.noise = nnx.Sequential(
+            nnx.Linear(e, config.head_width, rngs=rngs),
+            nnx.tanh,
+            nnx.Linear(
+                config.head_width,
+                config.action,
+                kernel_init=nnx.initializers.zeros_init(),
+                rngs=rngs,
+            ),
+        )
+        # Where the named things are, in the robot's frame: trained as an auxiliary target only.
+        self.ground = nnx.Sequential(
+            nnx.Linear(
+                (config.queries + config.wrist_queries) * w, config.head_width, rngs=rngs
+            ),
+            nnx.gelu,
+            nnx.Linear(config.head_width, 6, rngs=rngs),
+        )
+        self.value_layers = nnx.Sequential(
+            nnx.Linear(config.privileged, config.head_width, rngs=rngs),
+            nnx.tanh,
+            nnx.Linear(config.head_width, config.head_width, rngs=rngs),
+            nnx.tanh,
+            nnx.Linear(
+                config.head_width, 1, kernel_init=nnx.initializers.zeros_init(), rngs=rngs
+            ),
+        )
+
+    def see(self, obs: Observation) -> tuple[Prefix, jax.Array]:
+        """Encode an observation; also returns the pooled image tokens f32[B, Q, width]."""
+        words, word_mask = self.language(obs.instruction)
+        seen = jnp.concatenate(
+            [
+                self.scene_pool(self.scene_eye(obs.image), words, word_mask),
+                self.wrist_pool(self.wrist_eye(obs.wrist), words, word_mask),
+            ],
+            axis=1,
+        )
+        tokens = jnp.concatenate([seen, self.word_in(words)], axis=1)
+        mask = jnp.concatenate([jnp.ones(seen.shape[:2], bool), word_mask], axis=1)
+        features, cache = self.stack.prefix(tokens, mask)
+        return Prefix(features, mask, cache, obs.proprio), features[:, : seen.shape[1]]
+
+    def velocity(
+        self, prefix: Prefix, x: jax.Array, time: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Flow velocity and noise scale at one flow time.
+
+        Args:
+            prefix: from `see`.
+            x: noisy action chunk f32[B, C, A].
+            time: flow time f32[B] in [0, 1], 0 is noise.
+
+        Returns:
+            velocity f32[B, C, A] and standard deviation of the stochastic flow step f32[B, C, A].
+        """
+        wave = time_waves(time, self.config.expert_width)
+        wave = jnp.broadcast_to(wave[:, None], (*x.shape[:2], wave.shape[-1]))
+        action = self.action_in(x) + self.step_position[...]
+        action = self.time_out(nnx.silu(self.time_in(jnp.concatenate([action, wave], -1))))
+        state = self.state_in(prefix.proprio)[:, None]
+        suffix = self.stack.suffix(
+            jnp.concatenate([state, action], axis=1), prefix.cache, prefix.mask
+        )[:, 1:]
+        return self.action_out(suffix), self.noise_std(suffix)
+
+    def noise_std(self, suffix: jax.Array) -> jax.Array:
+        """Bounded log-variance interpolation of the noise head (ReinFlow, Flow-Noise)."""
+        c = self.config
+        low, high = 2.0 * jnp.log(c.noise_min), 2.0 * jnp.log(c.noise_max)
+        log_variance = low + 0.5 * (high - low) * (jnp.tanh(self.noise(suffix)) + 1.0)
+        return jnp.exp(0.5 * log_variance) * jnp.asarray(c.noise_scale)
+
+    def locate(self, seen: jax.Array) -> jax.Array:
+        """Pooled image tokens f32[B, Q, width] → target and receptacle positions f32[B, 6], dm."""
+        return self.ground(seen.reshape(seen.shape[0], -1))
+
+    def value(self, privileged: jax.Array) -> jax.Array:
+        """Privileged state f32[B, Q] → value f32[B]; used in training only."""
+        return self.value_layers(privileged)[:, 0]
+
+
+def time_waves(time: jax.Array, width: int) -> jax.Array:
+    """Sine and cosine features of the flow time f32[B] → f32[B, width], periods 0.004 to 4 (π0)."""
+    fraction = jnp.linspace(0.0, 1.0, width // 2)
+    period = 4e-3 * (4.0 / 4e-3) ** fraction
+    angle = time[:, None] * (2.0 * jnp.pi / period)
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)

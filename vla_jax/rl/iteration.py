@@ -1,0 +1,103 @@
+"""One PPO iteration — rollout, advantages, epochs of minibatches — as one compiled call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vla_jax.rl.ppo import Agent, PPOConfig, optimizer, update
+from vla_jax.rl.rollout import collect
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that the next iteration depends on; what a checkpoint holds."""
+
+    params: Any
+    opt_state: Any
+    env: Any
+    obs: Any
+    key: jax.Array
+    iteration: jax.Array  # i32[]
+    solved: jax.Array  # f32[S] running success rate of every training scene
+
+
+def init_train_state(params, env, batch, config: PPOConfig, seed: int) -> TrainState:
+    """A fresh run from the parameters of a pretrained policy."""
+    key_env, key = jax.random.split(jax.random.key(seed))
+    state, obs = jax.jit(env.reset)(batch, key_env)
+    start = TrainState(
+        params=params,
+        opt_state=optimizer(config).init(params),
+        env=state,
+        obs=obs,
+        key=key,
+        iteration=jnp.int32(0),
+        solved=jnp.full(batch.num_scenes, 0.5),
+    )
+    return jax.tree.map(_own, start)
+
+
+def _own(x: jax.Array) -> jax.Array:
+    """A copy with a fixed dtype: a weakly typed leaf would compile the iteration twice."""
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return x.copy()
+    return jnp.array(x, dtype=x.dtype)
+
+
+def scene_logits(solved: jax.Array, focus: float) -> jax.Array:
+    """Log-weights f32[S] of the scenes: those solved about half of the time come up most.
+
+    With `focus` 0 all scenes are equally likely; a scene's weight never falls below 1/(1 + focus)
+    of the largest.
+    """
+    return jnp.log1p(focus * 4.0 * solved * (1.0 - solved))
+
+
+def make_iteration(
+    env: Any, agent: Agent, config: PPOConfig, length: int, focus: float = 0.0
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
+    """The jitted iteration: f(train state, scene batch) → (train state, metrics).
+
+    Args:
+        env: the environment; its scenes are an argument of the returned function.
+        agent: the policy's pure functions.
+        config: PPO settings.
+        length: action chunks per environment and iteration.
+        focus: strength of the success-weighted choice of scenes.
+    """
+
+    def iteration(state: TrainState, batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        key, key_rollout, key_update = jax.random.split(state.key, 3)
+        logits = scene_logits(state.solved, focus)
+        env_state, obs, data, stats, scalars = collect(
+            state.params, agent, env, batch, state.env, state.obs, key_rollout, length, config, logits
+        )
+        learn = (state.iteration >= config.value_warmup).astype(jnp.float32)
+        params, opt_state, losses = update(
+            state.params, state.opt_state, agent, data, key_update, config, learn
+        )
+        seen = stats.episodes > 0
+        rate = stats.successes / jnp.maximum(stats.episodes, 1.0)
+        step = 0.2 * jnp.minimum(stats.episodes, 4.0) / 4.0
+        solved = jnp.where(seen, state.solved + step * (rate - state.solved), state.solved)
+        episodes, successes = stats.episodes.sum(), stats.successes.sum()
+        metrics = losses | scalars
+        metrics |= {
+            "episodes": episodes,
+            "successes": successes,
+            "success_rate": successes / jnp.maximum(episodes, 1.0),
+            "success_steps": stats.lengths.sum() / jnp.maximum(successes, 1.0),
+            "broken": stats.broken.sum(),
+        }
+        new = TrainState(
+            params, opt_state, env_state, obs, key, state.iteration + 1, solved
+        )
+        return new, metrics
+
+    return jax.jit(iteration, donate_argnums=0)

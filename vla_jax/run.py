@@ -1,0 +1,115 @@
+"""A run's configuration and the policy in it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sim.env import EnvConfig
+from sim.randomize import Randomization
+from sim.types import Observation
+from vla_jax.checkpoint import load_checkpoint, read_json, write_json
+from vla_jax.models.agent import init_params, make_agent
+from vla_jax.models.config import PolicyConfig
+from vla_jax.rl.ppo import Agent
+from vla_jax.tokenizers import WordTokenizer
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `config.json` holds: enough to rebuild the policy and its environment."""
+
+    policy: PolicyConfig
+    words: tuple[str, ...]
+    env: EnvConfig
+    seed: int
+    settings: dict[str, Any]
+
+    def save(self, run: Path) -> None:
+        """Write `config.json`."""
+        data = {
+            "format": FORMAT,
+            "policy": self.policy.to_json(),
+            "words": list(self.words),
+            "env": asdict(self.env),
+            "seed": self.seed,
+            "settings": self.settings,
+        }
+        write_json(Path(run) / "config.json", data)
+
+    @staticmethod
+    def load(run: Path) -> RunConfig:
+        """Read `config.json`; ValueError names what is missing, unknown or of another format."""
+        path = Path(run) / "config.json"
+        data = read_json(path)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"{path} is not a run configuration of format {FORMAT}")
+        try:
+            return RunConfig(
+                policy=PolicyConfig.from_json(data["policy"]),
+                words=tuple(str(word) for word in data["words"]),
+                env=env_config(data["env"]),
+                seed=int(data["seed"]),
+                settings=dict(data["settings"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}; restore it") from None
+
+
+def env_config(data: dict[str, Any]) -> EnvConfig:
+    """Rebuild an EnvConfig from its JSON form; unknown fields raise ValueError."""
+    known = {f.name for f in fields(EnvConfig)}
+    if unknown := sorted(set(data) - known):
+        raise ValueError(f"environment configuration has unknown fields {unknown}")
+    ranges = dict(data["randomization"])
+    ranges["workspace"] = tuple(ranges["workspace"])
+    return EnvConfig(**{**data, "randomization": Randomization(**ranges)})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy with its parameters, vocabulary and the environment it was trained for."""
+
+    config: PolicyConfig
+    words: tuple[str, ...]
+    env: EnvConfig
+    params: Any
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The policy as pure functions of parameters."""
+        return make_agent(self.config)
+
+    @cached_property
+    def tokenizer(self) -> WordTokenizer:
+        return WordTokenizer(self.words)
+
+    @cached_property
+    def _act(self):
+        return jax.jit(self.agent.act)
+
+    def act(self, obs: Observation, key: jax.Array) -> jax.Array:
+        """Action chunks f32[N, C, 7] for observations of N environments."""
+        return self._act(self.params, obs, key)
+
+
+def load_policy(path: str | Path) -> Policy:
+    """The newest good checkpoint of a run (or of the policy of a demo folder).
+
+    Raises:
+        ValueError: if the folder holds no run, or its checkpoints are damaged or of other shapes.
+    """
+    run = Path(path)
+    for inner in ("policy", "baseline"):
+        if not (run / "config.json").exists() and (run / inner / "config.json").exists():
+            run = run / inner
+    config = RunConfig.load(run)
+    shapes = jax.eval_shape(lambda: init_params(config.policy, 0))
+    _, params, _ = load_checkpoint(run, shapes)
+    return Policy(config.policy, config.words, config.env, params)
