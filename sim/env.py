@@ -28,8 +28,8 @@ from sim.view import backdrop_of, geoms_of
 class EnvConfig:
     """Settings of the environment; the defaults are the paper's task (5 Hz, 100 control steps)."""
 
-    # Physics substeps per control step, each of the scenes' time step (0.01 s): 20 make 5 Hz.
-    substeps: int = 20
+    # Control steps per second; a multiple of the scenes' physics step fits between two.
+    control_hz: float = 5.0
     # Control steps of an episode, and of an action chunk.
     episode_steps: int = 100
     chunk: int = 4
@@ -47,9 +47,11 @@ class EnvConfig:
     def __post_init__(self) -> None:
         if self.reward not in ("sparse", "shaped"):
             raise ValueError(f"unknown reward {self.reward!r}: choose 'sparse' or 'shaped'")
-        for name in ("substeps", "episode_steps", "chunk", "hold_steps"):
+        for name in ("episode_steps", "chunk", "hold_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if not self.control_hz > 0.0:
+            raise ValueError(f"control_hz is {self.control_hz}: it must be positive")
         if self.episode_steps % self.chunk:
             raise ValueError(
                 f"episode_steps {self.episode_steps} is no multiple of chunk {self.chunk}"
@@ -88,6 +90,17 @@ class Env:
     def __post_init__(self) -> None:
         if self.num_envs < 1:
             raise ValueError(f"num_envs is {self.num_envs}: it must be at least 1")
+
+    def substeps(self, batch: SceneBatch) -> int:
+        """Physics steps of a control step; ValueError if the physics step does not divide it."""
+        period = 1.0 / self.config.control_hz
+        steps = round(period / batch.timestep)
+        if steps < 1 or abs(steps * batch.timestep - period) > 1e-6:
+            raise ValueError(
+                f"control period {period:.4f} s is no multiple of the physics step "
+                f"{batch.timestep} s: choose another control_hz"
+            )
+        return steps
 
     # ------------------------------------------------------------------ reset
 
@@ -233,14 +246,14 @@ class Env:
             new = where(ended, state, new)
             reward = reward + jnp.where(ended, 0.0, gained)
             solved = solved | (success & ~ended)
-            over = success | ~new.physics.finite | (new.time >= self.config.episode_steps)
+            over = success | self._failed(new) | (new.time >= self.config.episode_steps)
             return (new, reward, ended | over, solved), record
 
         (state, reward, _, success), records = jax.lax.scan(control, carry, jnp.arange(steps))
         broken = ~state.physics.finite
         reward = jnp.where(broken, 0.0, reward)
         success = success & ~broken
-        terminated = success | broken
+        terminated = success | self._failed(state)
         truncated = (state.time >= self.config.episode_steps) & ~terminated
         info = {
             "length": state.time,
@@ -253,6 +266,11 @@ class Env:
         observation = self.observe(batch, state)
         return state, Step(observation, reward, terminated, truncated, success, info), records
 
+    def _failed(self, state):
+        """bool[N]: the physics broke, or the target is off the table for good."""
+        height = state.physics.qpos[:, self.rig.robot.num_joints + 2]
+        return ~state.physics.finite | (height < -0.05)
+
     def _reset_where(self, batch, state, done, scene_logits):
         keys = jax.vmap(jax.random.split)(state.key)
         fresh = self.start(batch, keys[:, 0], scene_logits=scene_logits)
@@ -263,7 +281,7 @@ class Env:
         action = jnp.clip(jnp.nan_to_num(action), -1.0, 1.0)
         state = self._command(batch, state, action)
         ctrl = self.rig.robot.control(state.joints, 1.0 - 2.0 * state.closing)
-        physics = self.physics.step(batch, state.physics, ctrl, self.config.substeps)
+        physics = self.physics.step(batch, state.physics, ctrl, self.substeps(batch))
         state = replace(state, physics=physics, time=state.time + 1)
         view = self.view(batch, state)
         held = jnp.where(task.is_success(view.contacts), state.held + 1, 0)
@@ -337,8 +355,22 @@ class Env:
         return task.privileged(self.view(batch, state))
 
     def located(self, batch: SceneBatch, state: EnvState) -> jax.Array:
-        """True positions of target and receptacle f32[N, 6], dm: an auxiliary training target."""
-        return task.located(self.view(batch, state))
+        """Where target and receptacle are, f32[N, 14]: an auxiliary training target only.
+
+        World positions of the grasp point and of the resting place (dm, 6 numbers), then for each
+        of the two where it appears in the fixed and in the wrist camera's picture (x, y in [-1, 1]
+        from the upper left; outside that range, or 9, it is out of the picture).
+        """
+        view = self.view(batch, state)
+        xpos, xmat = body_poses(batch.tree, state.physics.qpos)
+        mounts = (self.rig.robot.fixed_camera, self.rig.robot.wrist_camera)
+        poses = (self.rig.fixed_camera(state.camera), self.rig.wrist_camera(xpos, xmat))
+        seen = [
+            project(point, *pose, mount.fovy)
+            for point in (view.grasp, view.place)
+            for pose, mount in zip(poses, mounts, strict=True)
+        ]
+        return jnp.concatenate([task.located(view), *seen], axis=-1)
 
     def observe(self, batch: SceneBatch, state: EnvState) -> Observation:
         """What the policy sees."""
@@ -393,6 +425,14 @@ class Env:
             height=size,
             width=size,
         )
+
+
+def project(point: jax.Array, position: jax.Array, mat: jax.Array, fovy: float) -> jax.Array:
+    """Picture coordinates f32[N, 2] of points f32[N, 3]; 9 for a point behind the camera."""
+    local = jnp.einsum("nij,ni->nj", mat, point - position)
+    depth = jnp.maximum(-local[:, 2], 1e-3) * jnp.tan(0.5 * fovy)
+    at = jnp.stack([local[:, 0], -local[:, 1]], -1) / depth[:, None]
+    return jnp.where(local[:, 2:] < -1e-3, jnp.clip(at, -9.0, 9.0), 9.0)
 
 
 def where(mask: jax.Array, new, old):

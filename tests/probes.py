@@ -60,7 +60,7 @@ class Probe:
         return jnp.stack([state.goal, jnp.ones_like(state.goal)], -1)
 
     def located(self, batch, state):
-        return jnp.zeros((state.goal.shape[0], 6))
+        return jnp.zeros((state.goal.shape[0], 14))
 
     def step_chunk(self, batch, state, actions, scene_logits=None):
         error = actions.mean((1, 2)) - state.goal
@@ -115,9 +115,9 @@ def probe_agent(steps: int = 1, std: float = 0.2) -> Agent:
     def sample(params, obs, key):
         return sample_chain(velocity(params, obs), key, (obs.goal.shape[0], 2, 3), steps)
 
-    def evaluate(params, obs, chain):
+    def evaluate(params, obs, chain, located):
         log_prob, entropy = chain_log_prob(velocity(params, obs), chain)
-        return log_prob, entropy, jnp.zeros((obs.goal.shape[0], 6))
+        return log_prob, entropy, jnp.zeros(obs.goal.shape[0])
 
     def value(params, privileged):
         return privileged @ params["v"] + params["v2"] * privileged[:, 0] ** 2

@@ -58,7 +58,7 @@ def test_chain_density_against_float64(steps):
         z = (x[:, k + 1] - mean) / 0.2
         expected += (-0.5 * z**2 - np.log(0.2) - 0.5 * np.log(2 * np.pi)).sum((1, 2))
     np.testing.assert_allclose(log_prob, expected, rtol=1e-4)
-    again, _, _ = agent.evaluate(params, obs, chain)
+    again, _, _ = agent.evaluate(params, obs, chain, None)
     np.testing.assert_allclose(again, log_prob, rtol=1e-5)
 
 
@@ -132,7 +132,7 @@ def test_nan_never_reaches_the_update():
     obs = ProbeObs(jnp.array([0.1, jnp.nan]))
     chain, log_prob = agent.sample(params, obs, jax.random.key(0))
     data = Transitions(
-        obs, jnp.ones((2, 2)), jnp.zeros((2, 6)), chain, log_prob, *jnp.ones((2, 2)), jnp.ones(2)
+        obs, jnp.ones((2, 2)), jnp.zeros((2, 14)), chain, log_prob, *jnp.ones((2, 2)), jnp.ones(2)
     )
     new, _, metrics = update(
         params, optimizer(config).init(params), agent, data, jax.random.key(1), config, jnp.ones(())

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from generation.compile import SlotTemplate
 from generation.spec import SceneSpec
 from sim.env import Env, EnvConfig
 from sim.physics.base import get_physics
@@ -26,11 +27,20 @@ PHRASES = 8
 
 
 def build_batch(
-    scenes: Sequence[SceneSpec], tokenizer: WordTokenizer, *, robot: str = "widowx"
+    scenes: Sequence[SceneSpec],
+    tokenizer: WordTokenizer,
+    *,
+    robot: str = "widowx",
+    template: SlotTemplate | None = None,
+    backend: str = "auto",
 ) -> SceneBatch:
-    """Compile scenes into one batch, instructions as the tokenizer's ids."""
+    """Compile scenes into one batch, instructions as the tokenizer's ids.
+
+    Batches of one `template` (see `generation.compile.slot_template`) share compiled programs.
+    """
     tokens = tokenizer.encode_scenes(scenes, PolicyConfig().instruction_length, PHRASES)
-    return build_scene_batch(scenes, get_robot(robot), tokens)
+    mjx = get_physics(backend).name == "mjx"
+    return build_scene_batch(scenes, get_robot(robot), tokens, template=template, mjx=mjx)
 
 
 def build_env(
@@ -74,7 +84,7 @@ def make_env(
         tokenizer = WordTokenizer.from_phrases(p for s in scenes for p in s.task.paraphrases)
     config = EnvConfig(image_size=image_size, **settings)
     env = build_env(num_envs, config, backend=backend, robot=robot)
-    return env, build_batch(scenes, tokenizer, robot=robot)
+    return env, build_batch(scenes, tokenizer, robot=robot, backend=backend)
 
 
 def evaluate(
@@ -99,7 +109,7 @@ def evaluate(
         progress: called with (episodes played, episodes).
     """
     env = build_env(num_envs or min(episodes, 256), policy.env, backend=backend)
-    batch = build_batch(scenes, policy.tokenizer)
+    batch = build_batch(scenes, policy.tokenizer, backend=backend)
     params = jax.device_put(policy.params)
     return run_evaluation(
         env, policy.agent, params, batch, list(scenes), episodes, seed, progress

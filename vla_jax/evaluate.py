@@ -107,7 +107,7 @@ def run_evaluation(
         progress(min(i + n, episodes), episodes)
     result = {k: np.concatenate([p[k] for p in parts])[:episodes] for k in parts[0]}
     scene, success = scene[:episodes], result["success"]
-    seconds = env.config.substeps * batch.timestep
+    seconds = 1.0 / env.config.control_hz
     per_scene = [
         {
             "scene": spec.id,

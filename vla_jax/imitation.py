@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +16,11 @@ from sim.env import Env
 from sim.expert import expert_action
 from sim.robots.kinematics import solve_ik
 from sim.scene_batch import SceneBatch
-from vla_jax.models.agent import make_imitation_loss
+from vla_jax.checkpoint import save_checkpoint, write_json
+from vla_jax.models.agent import init_params, make_imitation_loss
 from vla_jax.models.config import PolicyConfig
+from vla_jax.run import RunConfig
+from vla_jax.tokenizers import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,14 @@ class ImitationConfig:
     # Still pictures of scenes with the arm anywhere: they teach what the words refer to, the part
     # that a large VLA's vision-language pretraining plays.
     stills: int = 8000
-    batch: int = 256
+    # Demonstrations and stills of one minibatch, and minibatches in all.
+    demo_rows: int = 160
+    still_rows: int = 96
     steps: int = 1500
     learning_rate: float = 1e-3
     ground_weight: float = 1.0
+    # Environments of the recording.
+    num_envs: int = 256
     # Rate at which words are hidden, so that an unseen word does not confuse.
     word_dropout: float = 0.1
 
@@ -43,7 +51,7 @@ class Demonstrations(NamedTuple):
 
     obs: Any
     action: np.ndarray  # f32[M, C, 7]
-    located: np.ndarray  # f32[M, 6] dm
+    located: np.ndarray  # f32[M, 14] see Env.located
     has_action: np.ndarray  # f32[M]
 
 
@@ -137,8 +145,6 @@ def collect_stills(env: Env, batch: SceneBatch, seed: int, count: int) -> Demons
         tool = jax.random.uniform(key_tool, (env.num_envs, 3), minval=low, maxval=high)
         joints = solve_ik(rig.chain, state.joints, tool, state.tool_quat, iterations=25)
         qpos = state.physics.qpos.at[:, : rig.num_arm].set(joints)
-        from dataclasses import replace
-
         state = replace(state, physics=replace(state.physics, qpos=qpos))
         return env.observe(batch, state), env.located(batch, state)
 
@@ -176,10 +182,10 @@ def make_pretrainer(config: PolicyConfig, settings: ImitationConfig):
             obs = hide_words(sample.obs, key_words, settings.word_dropout)
 
             def loss(params):
-                flow, ground = imitation_loss(
+                flow, ground, error = imitation_loss(
                     params, obs, sample.action, sample.located, sample.has_action, key_loss
                 )
-                return flow + settings.ground_weight * ground, (flow, ground)
+                return flow + settings.ground_weight * ground, (flow, error)
 
             grads, parts = jax.grad(loss, has_aux=True)(params)
             changes, opt_state = optimizer.update(grads, opt_state, params)
@@ -192,17 +198,83 @@ def make_pretrainer(config: PolicyConfig, settings: ImitationConfig):
     return optimizer, jax.jit(run, donate_argnums=(0, 1))
 
 
-UNKNOWN_WORD = 1
-
-
 def hide_words(obs, key: jax.Array, rate: float):
     """Replace words by the unknown-word token at random."""
-    from dataclasses import replace
-
     hidden = jax.random.bernoulli(key, rate, obs.instruction.shape) & (obs.instruction > 0)
-    return replace(obs, instruction=jnp.where(hidden, UNKNOWN_WORD, obs.instruction))
+    return replace(obs, instruction=jnp.where(hidden, UNKNOWN, obs.instruction))
 
 
 def join(*parts: Demonstrations) -> Demonstrations:
     """Concatenate sample sets."""
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+Stage = Callable[[str, int], Callable[[int, str], None]]
+# Minibatches in one compiled call, between two reports of progress.
+_CALL = 50
+
+
+def pretrain(
+    env: Env,
+    batch: SceneBatch,
+    still_env: Env,
+    still_batch: SceneBatch,
+    policy: PolicyConfig,
+    words: tuple[str, ...],
+    settings: ImitationConfig,
+    seed: int,
+    out: Path,
+    stage: Stage,
+) -> dict[str, Any]:
+    """Record demonstrations and stills, pretrain a policy on them, and save it as a run.
+
+    Args:
+        env, batch: where the expert is recorded.
+        still_env, still_batch: where the stills are taken; their configuration becomes the policy's.
+        policy: sizes of the policy.
+        words: its vocabulary.
+        settings: of data and training.
+        seed: everything random descends from it.
+        out: folder of the run.
+        stage: (name, total) -> update(done, note), to report progress.
+
+    Returns:
+        demos (episodes recorded), expert_success, loss (flow), ground_error_dm.
+    """
+    update = stage("recording the expert", settings.chunks)
+    demos, found = collect_demonstrations(
+        env, batch, seed, settings.chunks, settings.noise, lambda done, total: update(done, "")
+    )
+    data = demos
+    if settings.stills:
+        stills = collect_stills(still_env, still_batch, seed + 1, settings.stills)
+        data = join(demos, stills)
+    optimizer, run = make_pretrainer(policy, settings)
+    params = init_params(policy, seed)
+    opt_state = optimizer.init(params)
+    data = jax.tree.map(jnp.asarray, data)
+    rng = np.random.default_rng(seed)
+    update = stage("pretraining by imitation", settings.steps)
+    log = []
+    for done in range(0, settings.steps, _CALL):
+        count = min(_CALL, settings.steps - done)
+        rows = rng.integers(0, settings.chunks, (count, settings.demo_rows))
+        if settings.stills:
+            total = settings.chunks + settings.stills
+            more = rng.integers(settings.chunks, total, (count, settings.still_rows))
+            rows = np.concatenate([rows, more], axis=1)
+        key = jax.random.fold_in(jax.random.key(seed), done)
+        params, opt_state, parts = run(params, opt_state, data, jnp.asarray(rows), key)
+        flow, ground = (float(x) for x in parts)
+        log.append({"step": done + count, "flow_loss": flow, "ground_error_dm": ground})
+        update(done + count, f"loss {flow:.3f}")
+    summary = {
+        "demos": found["episodes"],
+        "expert_success": found["expert_success"],
+        "loss": log[-1]["flow_loss"],
+        "ground_error_dm": log[-1]["ground_error_dm"],
+    }
+    RunConfig(policy, words, still_env.config, seed, asdict(settings)).save(out)
+    write_json(Path(out) / "pretrain.json", summary | {"log": log})
+    save_checkpoint(out, settings.steps, params)
+    return summary

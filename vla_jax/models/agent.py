@@ -38,11 +38,11 @@ def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
             lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps
         )
 
-    def evaluate(params, obs, chain):
+    def evaluate(params, obs, chain, located):
         vla = merge(params)
-        prefix, seen = vla.see(obs)
+        prefix, sight = vla.see(obs)
         log_prob, entropy = chain_log_prob(lambda x, t: vla.velocity(prefix, x, t), chain)
-        return log_prob, entropy, vla.locate(seen)
+        return log_prob, entropy, vla.localization_loss(sight, located)[0]
 
     def value(params, privileged):
         return merge(params).value(privileged)
@@ -59,15 +59,15 @@ def make_imitation_loss(config: PolicyConfig):
     """Flow matching towards an expert's chunks, and the localization loss.
 
     Returns:
-        f(params, obs, action f32[B, C, A], located f32[B, 6], has_action f32[B], key) ->
-        (flow loss f32[], localization loss f32[]). Rows with `has_action` 0 are still pictures
+        f(params, obs, action f32[B, C, A], located f32[B, 14], has_action f32[B], key) ->
+        (flow loss, localization loss, localization error in dm), each f32[]. Rows with `has_action` 0 are still pictures
         without an action: they teach only where the named things are.
     """
     merge = _merger(config)
 
     def loss(params, obs, action, located, has_action, key):
         vla = merge(params)
-        prefix, seen = vla.see(obs)
+        prefix, sight = vla.see(obs)
         key_noise, key_time, key_zero = jax.random.split(key, 3)
         noise = jax.random.normal(key_noise, action.shape)
         b = action.shape[0]
@@ -78,7 +78,7 @@ def make_imitation_loss(config: PolicyConfig):
         velocity, _ = vla.velocity(prefix, (1.0 - t) * noise + t * action, time)
         error = ((velocity - (action - noise)) ** 2).mean((1, 2))
         flow = (error * has_action).sum() / (has_action.sum() + 1e-6)
-        ground = abs(vla.locate(seen) - located).mean()
-        return flow, ground
+        ground, error = vla.localization_loss(sight, located)
+        return flow, ground.mean(), error.mean()
 
     return loss

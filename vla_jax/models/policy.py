@@ -16,7 +16,7 @@ from sim.types import Observation
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.experts import KeyValue, TwoExpertStack
 from vla_jax.models.language import LanguageEncoder
-from vla_jax.models.vision import PatchEncoder, QueryPool
+from vla_jax.models.vision import PatchEncoder, QueryPool, looking_loss
 
 
 class Prefix(NamedTuple):
@@ -26,6 +26,14 @@ class Prefix(NamedTuple):
     mask: jax.Array  # bool[B, T]
     cache: list[KeyValue]
     proprio: jax.Array  # f32[B, P]
+
+
+class Sight(NamedTuple):
+    """Pooled image tokens and where the first queries of each camera look."""
+
+    features: jax.Array  # f32[B, Q, width]
+    scene_logits: jax.Array  # f32[B, queries, cells]
+    wrist_logits: jax.Array  # f32[B, wrist_queries, cells]
 
 
 class VLA(nnx.Module):
@@ -77,20 +85,17 @@ class VLA(nnx.Module):
             ),
         )
 
-    def see(self, obs: Observation) -> tuple[Prefix, jax.Array]:
-        """Encode an observation; also returns the pooled image tokens f32[B, Q, width]."""
+    def see(self, obs: Observation) -> tuple[Prefix, Sight]:
+        """Encode an observation; also returns what the auxiliary localization loss needs."""
         words, word_mask = self.language(obs.instruction)
-        seen = jnp.concatenate(
-            [
-                self.scene_pool(self.scene_eye(obs.image), words, word_mask),
-                self.wrist_pool(self.wrist_eye(obs.wrist), words, word_mask),
-            ],
-            axis=1,
-        )
+        scene, scene_logits = self.scene_pool(self.scene_eye(obs.image), words, word_mask)
+        wrist, wrist_logits = self.wrist_pool(self.wrist_eye(obs.wrist), words, word_mask)
+        seen = jnp.concatenate([scene, wrist], axis=1)
         tokens = jnp.concatenate([seen, self.word_in(words)], axis=1)
         mask = jnp.concatenate([jnp.ones(seen.shape[:2], bool), word_mask], axis=1)
         features, cache = self.stack.prefix(tokens, mask)
-        return Prefix(features, mask, cache, obs.proprio), features[:, : seen.shape[1]]
+        sight = Sight(features[:, : seen.shape[1]], scene_logits, wrist_logits)
+        return Prefix(features, mask, cache, obs.proprio), sight
 
     def velocity(
         self, prefix: Prefix, x: jax.Array, time: jax.Array
@@ -122,9 +127,27 @@ class VLA(nnx.Module):
         log_variance = low + 0.5 * (high - low) * (jnp.tanh(self.noise(suffix)) + 1.0)
         return jnp.exp(0.5 * log_variance) * jnp.asarray(c.noise_scale)
 
-    def locate(self, seen: jax.Array) -> jax.Array:
-        """Pooled image tokens f32[B, Q, width] → target and receptacle positions f32[B, 6], dm."""
-        return self.ground(seen.reshape(seen.shape[0], -1))
+    def localization_loss(self, sight: Sight, located: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """How badly the named things are localized; trains features, the action never sees it.
+
+        The first query of each camera should look at the target, the second at the receptacle, and
+        their positions should be readable from the pooled tokens.
+
+        Args:
+            sight: from `see`.
+            located: f32[B, 14], see `Env.located`.
+
+        Returns:
+            loss f32[B] and mean absolute error of the positions f32[B] in dm.
+        """
+        estimate = self.ground(sight.features.reshape(sight.features.shape[0], -1))
+        error = jnp.abs(estimate - located[:, :6]).mean(-1)
+        looking = jnp.zeros_like(error)
+        for thing in (0, 1):
+            at = located[:, 6 + 4 * thing : 10 + 4 * thing]
+            looking += looking_loss(sight.scene_logits[:, thing], at[:, :2], self.scene_eye.grid)
+            looking += looking_loss(sight.wrist_logits[:, thing], at[:, 2:], self.wrist_eye.grid)
+        return error + 0.1 * looking, error
 
     def value(self, privileged: jax.Array) -> jax.Array:
         """Privileged state f32[B, Q] → value f32[B]; used in training only."""

@@ -21,7 +21,7 @@ class Agent(NamedTuple):
 
     # (params, obs, key) -> chain f32[B, K+1, C, A], log p f32[B]; the stochastic policy.
     sample: Callable[..., tuple[jax.Array, jax.Array]]
-    # (params, obs, chain) -> log p f32[B], entropy f32[B], located f32[B, 6].
+    # (params, obs, chain, located) -> log p f32[B], entropy f32[B], localization loss f32[B].
     evaluate: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
     # (params, privileged f32[B, Q]) -> value f32[B]; sees the simulator's state, training only.
     value: Callable[..., jax.Array]
@@ -56,7 +56,7 @@ class Transitions(NamedTuple):
 
     obs: Any
     privileged: jax.Array  # f32[..., Q]
-    located: jax.Array  # f32[..., 6] true positions of target and receptacle, dm
+    located: jax.Array  # f32[..., 14] where target and receptacle are, see Env.located
     chain: jax.Array  # f32[..., K+1, C, A]
     log_prob: jax.Array  # f32[...]
     advantage: jax.Array  # f32[...]
@@ -92,14 +92,16 @@ def loss(
     def mean(x: jax.Array) -> jax.Array:
         return jnp.sum(x * batch.valid) / total
 
-    log_prob, entropy, located = agent.evaluate(params, batch.obs, batch.chain)
+    log_prob, entropy, ground = agent.evaluate(
+        params, batch.obs, batch.chain, batch.located
+    )
     log_ratio = log_prob - batch.log_prob
     ratio = jnp.exp(config.power * log_ratio)
     clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
     surrogate = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
     value = agent.value(params, batch.privileged)
     value_loss = mean((value - batch.value_target) ** 2)
-    ground_loss = mean(jnp.abs(located - batch.located).mean(-1))
+    ground_loss = mean(ground)
     policy_loss = -mean(surrogate) - config.entropy_weight * mean(entropy)
     total_loss = (
         learn_policy * (policy_loss + config.ground_weight * ground_loss)

@@ -1,0 +1,1 @@
+"""Procedural objects: parametric families of primitives, their colours and mass properties."""

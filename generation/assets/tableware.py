@@ -1,0 +1,140 @@
+"""Receptacles: things that hold others, on a flat top or between walls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generation.assets.parts import (
+    Draft,
+    Paint,
+    box,
+    disc,
+    finish,
+    hexagon,
+    pick,
+    walls,
+)
+
+Rng = np.random.Generator
+
+_FLOOR = 0.004  # m, thickness of a container's floor
+_WALL = 0.005  # m, thinner walls let a pushed object through in one 10 ms step
+
+
+def plate(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A round plate with a lighter well."""
+    radius = pick(rng, 0.064, 0.074, size) if compact else pick(rng, 0.058, 0.09, size)
+    height = rng.uniform(0.007, 0.012)
+    well = radius * rng.uniform(0.6, 0.78)
+    parts = [
+        *hexagon(radius * 0.93, 0.0, height),
+        disc(radius, 0.0, height * 0.94, paint),
+        disc(well, height * 0.94, height, paint.lighter(rng.uniform(0.3, 0.55))),
+    ]
+    return finish(
+        parts, density=900, friction=rng.uniform(0.9, 1.1),
+        place=(height, radius * 0.93), round_radius=radius * 1.075,
+    )  # fmt: skip
+
+
+def bowl(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A six-sided bowl with walls that lean outwards."""
+    apothem = pick(rng, 0.052, 0.06, size) if compact else pick(rng, 0.05, 0.068, size)
+    height = rng.uniform(0.017, 0.024) if compact else rng.uniform(0.024, 0.042)
+    flare = rng.uniform(0.25, 0.45)
+    parts = [
+        *hexagon(apothem, 0.0, _FLOOR),
+        *walls([apothem - 0.002], 6, 0.0, height, _WALL, flare, paint),
+        disc(apothem * 1.05, 0.0, _FLOOR + 5e-4, paint.lighter(0.35)),
+    ]
+    return finish(parts, density=1300, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, apothem))
+
+
+def tray(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A flat rectangular tray with upright walls."""
+    width = pick(rng, 0.052, 0.058, size) if compact else pick(rng, 0.052, 0.075, size)
+    length = width * rng.uniform(1.05, 1.3)
+    height = rng.uniform(0.012, 0.02) if compact else rng.uniform(0.012, 0.026)
+    parts = [
+        box((length + _WALL, width + _WALL, _FLOOR / 2), (0, 0, _FLOOR / 2), paint.lighter(0.3)),
+        *walls([length, width], 4, 0.0, height, _WALL, 0.0, paint),
+    ]
+    return finish(parts, density=1100, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, width))
+
+
+def dish(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A square oven dish with leaning walls and a round pattern on its floor."""
+    half = pick(rng, 0.051, 0.057, size) if compact else pick(rng, 0.05, 0.066, size)
+    height = rng.uniform(0.018, 0.024) if compact else rng.uniform(0.022, 0.036)
+    flare = rng.uniform(0.15, 0.35)
+    parts = [
+        box((half, half, _FLOOR / 2), (0, 0, _FLOOR / 2), paint.darker(0.25)),
+        *walls([half - 0.002], 4, 0.0, height, _WALL, flare, paint),
+        disc(half * rng.uniform(0.6, 0.85), _FLOOR, _FLOOR + 5e-4, paint.lighter(0.5)),
+    ]
+    return finish(parts, density=1300, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, half))
+
+
+def basket(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A woven basket with two grips at its ends."""
+    width = pick(rng, 0.051, 0.057, size) if compact else pick(rng, 0.05, 0.066, size)
+    length = width * rng.uniform(1.0, 1.2)
+    height = rng.uniform(0.02, 0.025) if compact else rng.uniform(0.035, 0.06)
+    weave = Paint(paint.rgb, paint.darker(0.35).rgb, "stripes", 0.008)
+    grip = rng.uniform(0.012, 0.018)
+    parts = [
+        box((length + _WALL, width + _WALL, _FLOOR / 2), (0, 0, _FLOOR / 2), paint.darker(0.3)),
+        *walls([length, width], 4, 0.0, height, _WALL, 0.0, weave),
+    ]
+    for sign in (-1, 1):
+        centre = (sign * (length + _WALL + grip / 2), 0, height * 0.75)
+        parts.append(box((grip / 2, width * 0.3, 0.004), centre, paint.darker(0.45)))
+    return finish(parts, density=900, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, width))
+
+
+def pan(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A flat griddle pan with a handle along +x."""
+    radius = pick(rng, 0.062, 0.07, size) if compact else pick(rng, 0.058, 0.08, size)
+    height = rng.uniform(0.009, 0.014)
+    reach = radius * rng.uniform(0.6, 0.9)
+    handle = box(
+        (reach / 2, 0.007, height * 0.4),
+        (radius * 0.9 + reach / 2, 0, height * 0.5),
+        Paint((0.15, 0.14, 0.14)),
+    )
+    parts = [
+        *hexagon(radius * 0.93, 0.0, height),
+        handle,
+        disc(radius, 0.0, height * 0.94, paint),
+        disc(radius * rng.uniform(0.82, 0.9), height * 0.94, height, paint.darker(0.4)),
+    ]
+    return finish(
+        parts, density=1300, friction=rng.uniform(0.9, 1.1), place=(height, radius * 0.93)
+    )
+
+
+def lid(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """The lid of a shoe box, lying open side up."""
+    width = pick(rng, 0.051, 0.056, size) if compact else pick(rng, 0.05, 0.065, size)
+    length = width * rng.uniform(1.2, 1.4)
+    height = rng.uniform(0.008, 0.013)
+    parts = [
+        box((length + _WALL, width + _WALL, _FLOOR / 2), (0, 0, _FLOOR / 2), paint.darker(0.12)),
+        *walls([length, width], 4, 0.0, height, _WALL, 0.0, paint.lighter(0.25)),
+    ]
+    return finish(parts, density=700, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, width))
+
+
+def board(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A cutting board with a grip at one end."""
+    width = pick(rng, 0.052, 0.058, size) if compact else pick(rng, 0.05, 0.075, size)
+    length = width * rng.uniform(1.15, 1.4)
+    height = rng.uniform(0.008, 0.012)
+    grain = Paint(paint.rgb, paint.darker(0.25).rgb, "wood", 0.03)
+    tab = rng.uniform(0.018, 0.026)
+    parts = [
+        box((length, width, height / 2), (0, 0, height / 2), grain),
+        box((tab / 2, width * rng.uniform(0.25, 0.4), height / 2),
+            (length + tab / 2 - 1e-3, 0, height / 2), paint.darker(0.3)),
+    ]  # fmt: skip
+    return finish(parts, density=800, friction=rng.uniform(0.9, 1.1), place=(height, width))

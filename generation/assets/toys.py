@@ -1,0 +1,66 @@
+"""Toys: blocks, balls, towers and arches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generation.assets.parts import Draft, Paint, box, finish, pick, primitive
+
+Rng = np.random.Generator
+
+
+def block(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A building block, a little longer than wide."""
+    width = pick(rng, 0.022, 0.032 if compact else 0.044, size)
+    length = width * rng.uniform(1.0, 1.4)
+    height = pick(rng, 0.026, 0.042, size) if compact else width * rng.uniform(0.7, 1.3)
+    part = box((length / 2, width / 2, height / 2), (0, 0, height / 2), paint)
+    return finish([part], density=900, friction=rng.uniform(0.8, 1.0), grasp=(height / 2, width))
+
+
+def ball(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A ball with a small flat spot, so that it stays where it is put."""
+    radius = pick(rng, 0.0125, 0.016, size) if compact else pick(rng, 0.014, 0.023, size)
+    spot = 0.5 * radius
+    # The sphere ends 0.2 mm above the spot: only the flat touches while the ball rests.
+    parts = [
+        primitive("sphere", (radius,), (0, 0, radius + 2e-4), paint),
+        box((spot, spot, 0.2 * radius), (0, 0, 0.2 * radius), None),
+    ]
+    return finish(
+        parts, density=700, friction=rng.uniform(0.8, 1.0),
+        grasp=(radius, 2 * radius), round_radius=radius,
+    )  # fmt: skip
+
+
+def tower(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """Three glued slabs that get smaller, each shade lighter."""
+    width = pick(rng, 0.026, 0.032 if compact else 0.046, size)
+    height = pick(rng, 0.036, 0.055 if compact else 0.075, size)
+    step = rng.uniform(0.7, 0.82)
+    parts, bottom = [], 0.0
+    for level, share in enumerate(rng.dirichlet([8, 8, 8])):
+        half, tall = width * step**level / 2, height * (0.2 + 0.4 * share)
+        shade = (paint, paint.lighter(0.45), paint.darker(0.25))[level]
+        parts.append(box((half, half, tall / 2), (0, 0, bottom + tall / 2), shade))
+        bottom += tall
+    return finish(
+        parts, density=800, friction=rng.uniform(0.8, 1.0), grasp=(bottom * 0.35, width)
+    )
+
+
+def arch(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """Two legs and a bridge, gripped across its thickness."""
+    thick = pick(rng, 0.022, 0.03 if compact else 0.04, size)
+    span = pick(rng, 0.045, 0.06, size) if compact else pick(rng, 0.05, 0.08, size)
+    height = pick(rng, 0.032, 0.045, size) if compact else pick(rng, 0.035, 0.06, size)
+    leg, beam = span * rng.uniform(0.22, 0.3), height * rng.uniform(0.35, 0.5)
+    tall = height - beam
+    parts = [
+        box((leg / 2, thick / 2, tall / 2), (sign * (span - leg) / 2, 0, tall / 2), paint)
+        for sign in (-1, 1)
+    ]
+    parts.append(box((span / 2, thick / 2, beam / 2), (0, 0, tall + beam / 2), paint.darker(0.15)))
+    return finish(
+        parts, density=800, friction=rng.uniform(0.8, 1.0), grasp=(tall + beam / 2, thick)
+    )

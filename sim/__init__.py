@@ -1,0 +1,1 @@
+"""Batched simulation in JAX: scenes, robots, physics, rendering and the task."""

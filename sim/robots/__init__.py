@@ -1,0 +1,25 @@
+"""Robots: how each is built, and their kinematics in JAX."""
+
+from sim.robots import widowx as _widowx  # registers the arm
+from sim.robots.base import (
+    FixedCamera,
+    Robot,
+    WristCamera,
+    camera_quat,
+    get_robot,
+    gripper_down_quat,
+    register,
+)
+
+DEFAULT_ROBOT = _widowx.WIDOWX.name
+
+__all__ = [
+    "DEFAULT_ROBOT",
+    "FixedCamera",
+    "Robot",
+    "WristCamera",
+    "camera_quat",
+    "get_robot",
+    "gripper_down_quat",
+    "register",
+]

@@ -1,0 +1,330 @@
+"""Scenes as stacked arrays: what the simulator, the renderer and the task read.
+
+All scenes of a batch compile to one structure and differ only in numbers, so an environment moves
+to another scene by gathering another row: no recompilation, no trip to the host. A program
+compiled for one batch serves every batch of equal template and shapes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from generation.compile import (
+    TABLE_CENTRE,
+    TABLE_HALF,
+    PhysicsOptions,
+    SlotTemplate,
+    build_spec,
+    compile_spec,
+    geom_parts,
+    same_structure,
+    slot_template,
+)
+from generation.spec import Look, ObjectSpec, Part, SceneSpec
+from sim.physics.registry import register_models
+from sim.render.types import TEXTURES, Backdrop
+from sim.robots.base import Robot
+from sim.robots.kinematics import Tree
+
+TIMESTEP = 0.02
+"""Physics step, s: grasps hold as well as at 10 ms for half the cost (benchmarks/physics.py)."""
+
+OPTIONS = PhysicsOptions(iterations=6, ls_iterations=12, impratio=3.0, elliptic=True)
+"""Solver settings that both engines support. The solver mostly stops after one or two iterations;
+pyramidal cones and an impratio of 1 let objects creep out of the gripper."""
+
+if TYPE_CHECKING:
+    from sim.physics.mjx_fields import MjxScenes
+
+_TYPE_NAMES = {
+    int(mujoco.mjtGeom.mjGEOM_BOX): "box",
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): "capsule",
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
+    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): "ellipsoid",
+}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SceneBatch:
+    """S scenes of one structure with a robot in them. Pass it as an argument, never close over it.
+
+    Slot 0 of the K object slots is the target, 1 the receptacle, the rest are distractors. The G
+    drawn geoms are those of the robot, then of the objects, in MuJoCo's order; the table is part of
+    the backdrop. Geom poses are in the frame of the body that carries them.
+
+    Attributes:
+      qpos0: f32[S, nq] start: robot home, objects at rest.
+      geom_body: i32[G] body index, for poses from `body_poses(tree, qpos)`.
+      geom_size: f32[S, G, 3] MuJoCo half sizes, m.
+      geom_pos: f32[S, G, 3], m.
+      geom_quat: f32[S, G, 4] wxyz.
+      geom_rgb: f32[S, G, 3] first colour, sRGB in [0, 1].
+      geom_rgb2: f32[S, G, 3] second colour of the texture.
+      geom_texture: i32[S, G] index into `sim.render.types.TEXTURES`.
+      geom_texture_scale: f32[S, G] m per period.
+      geom_visible: bool[S, G] false for geoms that only collide, or only fill the template.
+      backdrop: table and surroundings, leaves with leading axis S.
+      object_grasp: f32[S, K, 5] grasp point x, y, z (m), yaw of the closing direction (rad), width
+        between the fingers (m), in the body frame.
+      object_place: f32[S, K, 4] centre of the surface that holds things, usable radius, m.
+      object_radius: f32[S, K] footprint radius, m.
+      object_height: f32[S, K] height above the body frame's origin, m.
+      object_active: bool[S, K] false for slots that the scene does not use.
+      instruction: i32[S, I, L] tokens of I wordings.
+      instruction_mask: bool[S, I, L] true where there is a token.
+      handle: i32[] key of the compiled models on the host, for the native engine.
+      mjx: arrays of the MJX engine, or None if the batch was built without.
+      template: geoms of every slot.
+      tree: kinematic tree; body 0 is the world.
+      geom_types: shape name of every drawn geom.
+      geom_names: MuJoCo name of every drawn geom.
+      object_bodies: body index of every slot.
+      timestep: physics step, s.
+      robot: name of the robot.
+      nq, nv, nu: sizes of positions, velocities and controls.
+    """
+
+    qpos0: jax.Array
+    geom_body: jax.Array
+    geom_size: jax.Array
+    geom_pos: jax.Array
+    geom_quat: jax.Array
+    geom_rgb: jax.Array
+    geom_rgb2: jax.Array
+    geom_texture: jax.Array
+    geom_texture_scale: jax.Array
+    geom_visible: jax.Array
+    backdrop: Backdrop
+    object_grasp: jax.Array
+    object_place: jax.Array
+    object_radius: jax.Array
+    object_height: jax.Array
+    object_active: jax.Array
+    instruction: jax.Array
+    instruction_mask: jax.Array
+    handle: jax.Array
+    mjx: MjxScenes | None
+    template: SlotTemplate = dataclasses.field(metadata={"static": True})
+    tree: Tree = dataclasses.field(metadata={"static": True})
+    geom_types: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    geom_names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    object_bodies: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    timestep: float = dataclasses.field(metadata={"static": True})
+    robot: str = dataclasses.field(metadata={"static": True})
+    nq: int = dataclasses.field(metadata={"static": True})
+    nv: int = dataclasses.field(metadata={"static": True})
+    nu: int = dataclasses.field(metadata={"static": True})
+
+    @property
+    def num_scenes(self) -> int:
+        """S."""
+        return self.qpos0.shape[0]
+
+    @property
+    def num_objects(self) -> int:
+        """K, the number of object slots."""
+        return len(self.object_bodies)
+
+
+def build_scene_batch(
+    scenes: Sequence[SceneSpec],
+    robot: Robot,
+    instruction: np.ndarray,
+    instruction_mask: np.ndarray | None = None,
+    *,
+    template: SlotTemplate | None = None,
+    options: PhysicsOptions | None = None,
+    timestep: float = TIMESTEP,
+    mjx: bool = False,
+) -> SceneBatch:
+    """Compiles scenes and stacks what differs between them.
+
+    Args:
+      scenes: S scenes.
+      robot: stands at the origin in each.
+      instruction: i32[S, I, L] tokens of I wordings of each scene's task, 0 is padding.
+      instruction_mask: bool[S, I, L]; by default where the token is not 0.
+      template: structure to fill; by default the smallest that fits. Give the template of all the
+        scenes of a project to run several batches in one compiled program.
+      options: solver settings; by default `OPTIONS`.
+      timestep: physics step, s.
+      mjx: also prepare the arrays of the MJX engine.
+
+    Raises:
+      ValueError: if there are no scenes, if a scene does not fit the template, or if the
+        instruction has another number of scenes.
+    """
+    if not scenes:
+        raise ValueError("no scenes: build_scene_batch needs at least one; design some first")
+    instruction = np.asarray(instruction, np.int32)
+    if instruction.ndim != 3 or len(instruction) != len(scenes):
+        raise ValueError(
+            f"instruction has shape {instruction.shape}, but {len(scenes)} scenes need "
+            f"({len(scenes)}, wordings, tokens)"
+        )
+    mask = instruction != 0 if instruction_mask is None else np.asarray(instruction_mask, bool)
+    template = template or slot_template(scenes)
+    options = options or OPTIONS
+    parts = (template, robot, timestep, options)
+    models = [compile_spec(_spec(scene, *parts)) for scene in scenes]
+    same_structure(models)
+    qpos0 = np.stack([_start(model, robot) for model in models])
+    key = (tuple(scene.id for scene in scenes), robot.name, template, options, timestep)
+    model = models[0]
+    drawn = np.flatnonzero(model.geom_bodyid > 0)
+    looks = [_looks(scene, template, model, drawn) for scene in scenes]
+    return SceneBatch(
+        qpos0=_f32(qpos0),
+        geom_body=jnp.asarray(model.geom_bodyid[drawn], jnp.int32),
+        geom_size=_f32([m.geom_size[drawn] for m in models]),
+        geom_pos=_f32([m.geom_pos[drawn] for m in models]),
+        geom_quat=_f32([m.geom_quat[drawn] for m in models]),
+        **{name: jnp.asarray(np.stack([look[name] for look in looks])) for name in looks[0]},
+        backdrop=_backdrop(scenes),
+        **_objects(scenes, len(template)),
+        instruction=jnp.asarray(instruction),
+        instruction_mask=jnp.asarray(mask),
+        handle=jnp.asarray(register_models(key, lambda: (models, qpos0)), jnp.int32),
+        mjx=_mjx_scenes(_spec(scenes[0], *parts, sensors=False), models) if mjx else None,
+        template=template,
+        tree=Tree.from_model(model),
+        geom_types=tuple(_TYPE_NAMES[int(t)] for t in model.geom_type[drawn]),
+        geom_names=tuple(model.geom(int(g)).name for g in drawn),
+        object_bodies=tuple(model.body(f"object{k}").id for k in range(len(template))),
+        timestep=timestep,
+        robot=robot.name,
+        nq=int(model.nq),
+        nv=int(model.nv),
+        nu=int(model.nu),
+    )
+
+
+def _f32(values: object) -> jax.Array:
+    return jnp.asarray(np.asarray(values, np.float32))
+
+
+def _spec(
+    scene: SceneSpec,
+    template: SlotTemplate,
+    robot: Robot,
+    timestep: float,
+    options: PhysicsOptions,
+    sensors: bool = True,
+) -> mujoco.MjSpec:
+    """The scene with the robot, and three choices of the simulator.
+
+    - The table is a plane: it touches objects like the top of the box it replaces and costs less.
+      MJX needs it: it culls pairs by bounding spheres, and a table's contains everything on it.
+    - Contacts have no torsional friction: flat pads resist turning with several points, and every
+      contact costs a quarter less.
+    - Integration is explicit. An implicit one changes the accelerations of the damped servos after
+      the contact solver has matched those of pads and object, so that at steps above 10 ms every
+      jerk of the arm makes a held object slip.
+    """
+    spec = build_spec(
+        scene, template, robot.add_to_spec, timestep=timestep, options=options, sensors=sensors
+    )
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
+    table = spec.geom("table")
+    table.type = mujoco.mjtGeom.mjGEOM_PLANE
+    table.pos = (TABLE_CENTRE[0], TABLE_CENTRE[1], TABLE_CENTRE[2] + TABLE_HALF[2])
+    for geom in spec.geoms:
+        geom.condim = 3
+    return spec
+
+
+def _mjx_scenes(spec: mujoco.MjSpec, models: Sequence[mujoco.MjModel]) -> MjxScenes:
+    from sim.physics.mjx_fields import stack_fields  # MJX takes a second to import
+
+    return stack_fields(spec, models)
+
+
+def _start(model: mujoco.MjModel, robot: Robot) -> np.ndarray:
+    """Start positions: the robot's joints come first and stand at home."""
+    qpos = model.qpos0.copy()
+    qpos[: robot.num_joints] = robot.home
+    return qpos
+
+
+def _texture_id(texture: str) -> int:
+    return TEXTURES.index(texture)
+
+
+def _looks(
+    scene: SceneSpec, template: SlotTemplate, model: mujoco.MjModel, drawn: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Appearance of the drawn geoms of one scene; the robot's is plain, from its own geoms."""
+    num = len(drawn)
+    rgba = model.geom_rgba[drawn].astype(np.float32)
+    looks = {
+        "geom_rgb": rgba[:, :3].copy(),
+        "geom_rgb2": rgba[:, :3].copy(),
+        "geom_texture": np.full(num, _texture_id("plain"), np.int32),
+        "geom_texture_scale": np.ones(num, np.float32),
+        "geom_visible": rgba[:, 3] > 0,
+    }
+    column = {model.geom(int(g)).name: i for i, g in enumerate(drawn)}
+    for k, keys in enumerate(template.slots):
+        parts = scene.objects[k].parts if k < len(scene.objects) else ()
+        for j, part in enumerate(geom_parts(parts, keys)):
+            _set_look(looks, column[f"object{k}_geom{j}"], None if part is None else parts[part])
+    return looks
+
+
+def _set_look(looks: dict[str, np.ndarray], column: int, part: Part | None) -> None:
+    if part is None:
+        looks["geom_visible"][column] = False
+        return
+    looks["geom_rgb"][column] = part.rgba[:3]
+    looks["geom_rgb2"][column] = part.rgba2[:3]
+    looks["geom_texture"][column] = _texture_id(part.texture)
+    looks["geom_texture_scale"][column] = part.texture_scale
+    looks["geom_visible"][column] = part.visible and part.rgba[3] > 0
+
+
+def _backdrop(scenes: Sequence[SceneSpec]) -> Backdrop:
+    """Table and surroundings of every scene."""
+    tables: list[Look] = [scene.table for scene in scenes]
+    num = len(scenes)
+    return Backdrop(
+        table_rgb=_f32([look.rgba[:3] for look in tables]),
+        table_rgb2=_f32([look.rgba2[:3] for look in tables]),
+        table_texture=jnp.asarray([_texture_id(look.texture) for look in tables], jnp.int32),
+        table_texture_scale=_f32([look.texture_scale for look in tables]),
+        table_half=_f32(np.tile(TABLE_HALF[:2], (num, 1))),
+        table_centre=_f32(np.tile(TABLE_CENTRE[:2], (num, 1))),
+        top_rgb=_f32([scene.background.top for scene in scenes]),
+        horizon_rgb=_f32([scene.background.horizon for scene in scenes]),
+        floor_rgb=_f32([scene.background.floor for scene in scenes]),
+    )
+
+
+def _objects(scenes: Sequence[SceneSpec], slots: int) -> dict[str, jax.Array]:
+    """Facts about the objects that the task and the expert use, zero for unused slots."""
+    shape = (len(scenes), slots)
+    grasp, place = np.zeros((*shape, 5)), np.zeros((*shape, 4))
+    radius, height, active = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
+    for s, scene in enumerate(scenes):
+        for k, thing in enumerate(scene.objects):
+            _set_object(thing, grasp[s, k], place[s, k])
+            radius[s, k], height[s, k], active[s, k] = thing.radius, thing.height, True
+    return {
+        "object_grasp": _f32(grasp),
+        "object_place": _f32(place),
+        "object_radius": _f32(radius),
+        "object_height": _f32(height),
+        "object_active": jnp.asarray(active),
+    }
+
+
+def _set_object(thing: ObjectSpec, grasp: np.ndarray, place: np.ndarray) -> None:
+    grasp[:], place[:] = thing.grasp, thing.place

@@ -1,0 +1,279 @@
+"""The whole pipeline at laptop size: sentences → scenes → baseline → PPO → evaluation → report.
+
+Every stage leaves a file when it is done, so a stopped demo continues where it was; within the long
+stage, fine-tuning, it continues from the last checkpoint to the bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from generation.compile import slot_template
+from generation.designer import design
+from generation.spec import SceneSpec
+from generation.store import load_scenes, save_scenes
+from sim.env import Env, EnvConfig
+from sim.randomize import Randomization
+from sim.scene_batch import SceneBatch
+from vla_jax.api import build_batch, build_env
+from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
+from vla_jax.evaluate import run_evaluation
+from vla_jax.imitation import ImitationConfig, pretrain
+from vla_jax.models.config import PolicyConfig, get_config
+from vla_jax.rl.ppo import PPOConfig
+from vla_jax.run import Policy, load_policy
+from vla_jax.tokenizers import WordTokenizer
+from vla_jax.train import TrainConfig, fine_tune
+
+# The demo's own difficulty: small workspace, one distractor, compact objects.
+WORKSPACE = (0.18, 0.36, -0.15, 0.15)
+
+TRAIN_SENTENCES = (
+    "put something in a container",
+    "put something on something",
+)
+HELDOUT_SENTENCES = TRAIN_SENTENCES
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Sizes of the demo."""
+
+    narrow_scenes: int = 8
+    train_scenes: int = 64
+    heldout_scenes: int = 64
+    episodes: int = 256
+    policy: PolicyConfig = get_config("tiny")
+    imitation: ImitationConfig = ImitationConfig()
+    train: TrainConfig = TrainConfig()
+    # Where the demonstrations are recorded: a few scenes that hardly vary.
+    narrow: Randomization = Randomization(
+        object_xy=0.02,
+        object_yaw=0.5,
+        joints=0.02,
+        camera=0.0,
+        ambient_low=0.3,
+        ambient_high=0.3,
+        workspace=WORKSPACE,
+    )
+    # Where PPO learns and where both policies are judged.
+    wide: Randomization = Randomization(object_xy=0.06, camera=0.03, workspace=WORKSPACE)
+    env: EnvConfig = EnvConfig(episode_steps=32, reward="shaped")
+
+
+Stage = Callable[[str, int], Callable[[int, str], None]]
+
+
+def silent_stage(name: str, total: int) -> Callable[[int, str], None]:
+    """Report no progress."""
+    return lambda done, note="": None
+
+
+
+
+def run_demo(
+    out: Path,
+    seed: int = 0,
+    config: DemoConfig = DemoConfig(),
+    stage: Stage = silent_stage,
+) -> dict[str, Any]:
+    """Run or continue the demo in `out`.
+
+    Args:
+        out: folder; a finished demo there is returned as it is.
+        seed: everything random descends from it.
+        config: sizes.
+        stage: (name, total) -> update(done, note), to report progress.
+
+    Returns:
+        baseline_success, finetuned_success, baseline_ci95, finetuned_ci95, wall_s, report, ...
+
+    Raises:
+        ValueError: if `out` holds something else than a demo of this seed and configuration.
+    """
+    out = Path(out)
+    if (out / "demo.json").exists():
+        return read_json(out / "demo.json")
+    _claim(out, seed, config)
+    clock = _Clock(out / "wall.json")
+    scenes = _design(out / "scenes", seed, config, stage)
+    world = _World(config, scenes)
+    clock.mark("design")
+    if not (out / "baseline" / "pretrain.json").exists():
+        pretrain(
+            world.env(config.imitation.num_envs, narrow=True),
+            world.batch("narrow"),
+            world.env(config.imitation.num_envs),
+            world.batch("train"),
+            world.policy,
+            world.tokenizer.words,
+            config.imitation,
+            seed + 10,
+            out / "baseline",
+            stage,
+        )
+    clock.mark("pretrain")
+    baseline = load_policy(out / "baseline")
+    done = checkpoint_steps(out / "policy")
+    update = stage("fine-tuning by PPO", config.train.iterations)
+    if not done or done[-1] < config.train.iterations:
+        fine_tune(
+            world.env(config.train.num_envs),
+            world.batch("train"),
+            baseline,
+            out / "policy",
+            config.train,
+            seed + 20,
+            lambda i, total, note: (update(i, note), clock.mark("train"))[0],
+        )
+    clock.mark("train")
+    results = {}
+    for name, policy in (("baseline", baseline), ("finetuned", load_policy(out / "policy"))):
+        results[name] = _evaluate(out / f"eval_{name}.json", name, policy, world, config, seed, stage)
+    clock.mark("evaluate")
+    _film(out, world, baseline, load_policy(out / "policy"), seed, stage)
+    return _finish(out, results, clock, stage)
+
+
+def _claim(out: Path, seed: int, config: DemoConfig) -> None:
+    """Mark a new folder as this demo's, or check that it is."""
+    mine = {"seed": seed, "config": _plain(dataclasses.asdict(config))}
+    if not out.exists() or not any(out.iterdir()):
+        write_json(out / "config.json", mine | {"kind": "demo"})
+        return
+    if not (out / "config.json").exists():
+        raise ValueError(f"{out} exists and holds no demo: choose another folder with --out")
+    found = read_json(out / "config.json")
+    if found.get("kind") != "demo" or any(found.get(key) != mine[key] for key in mine):
+        raise ValueError(
+            f"{out} holds another run (other seed, sizes or kind): "
+            "choose another folder with --out, or remove it"
+        )
+
+
+def _plain(data: Any) -> Any:
+    """Tuples as lists, as JSON gives them back."""
+    if isinstance(data, dict):
+        return {key: _plain(value) for key, value in data.items()}
+    return [_plain(value) for value in data] if isinstance(data, (list, tuple)) else data
+
+
+class _Clock:
+    """Wall time of every stage, summed over interruptions."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.seconds: dict[str, float] = read_json(path) if path.exists() else {}
+        self.last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.last
+        self.last = now
+        write_json(self.path, self.seconds)
+
+
+def _design(
+    folder: Path, seed: int, config: DemoConfig, stage: Stage
+) -> dict[str, list[SceneSpec]]:
+    update = stage("designing scenes", 3)
+    plans = {
+        "narrow": (TRAIN_SENTENCES, config.narrow_scenes, "train", 3),
+        "train": (TRAIN_SENTENCES, config.train_scenes, "train", 1),
+        "heldout": (HELDOUT_SENTENCES, config.heldout_scenes, "heldout", 2),
+    }
+    scenes = {}
+    for i, (name, (sentences, n, split, offset)) in enumerate(plans.items()):
+        if not (folder / name).exists():
+            made = design(sentences, n, seed + offset, difficulty="easy", split=split)
+            save_scenes(made, folder / name)
+        scenes[name] = load_scenes(folder / name)
+        update(i + 1, f"{len(scenes[name])} {name} scenes")
+    return scenes
+
+
+class _World:
+    """The demo's scenes and environments; all batches share one structure, so programs too."""
+
+    def __init__(self, config: DemoConfig, scenes: dict[str, list[SceneSpec]]):
+        self.config, self.scenes = config, scenes
+        known = scenes["train"] + scenes["narrow"]
+        self.tokenizer = WordTokenizer.from_phrases(p for s in known for p in s.task.paraphrases)
+        self.policy = dataclasses.replace(config.policy, vocabulary=self.tokenizer.size)
+        self.template = slot_template([s for group in scenes.values() for s in group])
+
+    def batch(self, name: str) -> SceneBatch:
+        return build_batch(self.scenes[name], self.tokenizer, template=self.template)
+
+    def env(self, num_envs: int, *, narrow: bool = False) -> Env:
+        ranges = self.config.narrow if narrow else self.config.wide
+        settings = dataclasses.replace(
+            self.config.env,
+            randomization=ranges,
+            image_size=self.policy.image_size,
+            wrist_size=self.policy.wrist_size,
+        )
+        return build_env(num_envs, settings)
+
+
+def _evaluate(path, name, policy: Policy, world: _World, config: DemoConfig, seed, stage) -> dict:
+    update = stage(f"evaluating the {name} policy", config.episodes)
+    if not path.exists():
+        result = run_evaluation(
+            world.env(min(config.episodes, 256)),
+            policy.agent,
+            jax.tree.map(jax.numpy.asarray, policy.params),
+            world.batch("heldout"),
+            world.scenes["heldout"],
+            config.episodes,
+            seed + 30,
+            lambda done, total: update(done, ""),
+        )
+        write_json(path, result.to_json())
+    update(config.episodes, "")
+    return read_json(path)
+
+
+def _film(out, world: _World, before: Policy, after: Policy, seed: int, stage: Stage) -> None:
+    """before.gif and after.gif: both policies in the same held-out scenes from the same starts."""
+    from vla_jax.film import film_policy
+
+    update = stage("filming", 2)
+    count = min(8, len(world.scenes["heldout"]))
+    env, batch = world.env(count), world.batch("heldout")
+    for i, (name, policy) in enumerate((("before", before), ("after", after))):
+        if not (out / f"{name}.gif").exists():
+            captions = [s.task.instruction for s in world.scenes["heldout"][:count]]
+            film_policy(env, batch, policy, np.arange(count), captions, seed + 40, out / f"{name}.gif")
+        update(i + 1, name)
+
+
+def _finish(out: Path, results: dict[str, dict], clock: _Clock, stage: Stage) -> dict[str, Any]:
+    from vla_jax.report import write_report
+
+    update = stage("writing the report", 1)
+    clock.mark("report")
+    summary = {
+        "baseline_success": results["baseline"]["success_rate"],
+        "finetuned_success": results["finetuned"]["success_rate"],
+        "baseline_ci95": results["baseline"]["ci95"],
+        "finetuned_ci95": results["finetuned"]["ci95"],
+        "baseline_time_to_success_s": results["baseline"]["mean_time_to_success_s"],
+        "finetuned_time_to_success_s": results["finetuned"]["mean_time_to_success_s"],
+        "episodes": results["finetuned"]["episodes"],
+        "wall_s": round(sum(clock.seconds.values()), 1),
+        "stages_s": {name: round(s, 1) for name, s in clock.seconds.items()},
+        "report": str(out / "report.html"),
+    }
+    write_report(out, summary)
+    update(1, "")
+    write_json(out / "demo.json", summary)
+    return summary
