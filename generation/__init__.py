@@ -1,8 +1,11 @@
 """Scenes from sentences: designing, placing, storing, checking and compiling them. No JAX here.
 
     from generation import design, save_scenes
+
     scenes = design("put the banana in the blue bowl", n=8, seed=0)
     save_scenes(scenes, "scenes/")
+
+Names are loaded when first used: importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from generation.spec import ObjectSpec, Part, SceneGraph, SceneSpec, TaskSpec
     from generation.store import load_scenes, save_scenes
 
-# Names are loaded when first used: importing the package costs nothing.
 _HOME = {
     "PhysicsOptions": "compile",
     "SlotTemplate": "compile",

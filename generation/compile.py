@@ -37,10 +37,14 @@ _GEOM_TYPES = {
 
 @dataclass(frozen=True)
 class PhysicsOptions:
-    """Solver settings of a compiled scene; the defaults hold a grasp at 10 ms steps."""
+    """Solver settings of a compiled scene; the defaults hold a grasp at 10 ms steps.
 
-    iterations: int = 4
-    ls_iterations: int = 8
+    The solver mostly stops early. With a limit of 6 or less it sometimes stops too early, and a
+    banana dropped into a bowl explodes; with 8 or more, none of 192 such drops does.
+    """
+
+    iterations: int = 10
+    ls_iterations: int = 20
     impratio: float = 5.0
     elliptic: bool = True
     torsional_friction: float = 0.01  # m
@@ -198,9 +202,8 @@ def _integer_fields(model: mujoco.MjModel) -> list[str]:
         if name.startswith(("_", "bvh_", "oct_")):
             continue
         value = getattr(model, name)
-        if isinstance(value, (int, bytes, str)):
-            fields.append(name)
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+        whole = isinstance(value, np.ndarray) and value.dtype.kind in "iub"
+        if whole or isinstance(value, (int, bytes, str)):
             fields.append(name)
     return fields
 

@@ -12,7 +12,7 @@ from generation import grammar, layout
 from generation.assets.colours import combination_is_heldout, confusable
 from generation.assets.library import FAMILIES, Family
 from generation.background import background, table_look
-from generation.grammar import Mention, Split
+from generation.grammar import Mention, Request, Split
 from generation.layout import Difficulty
 from generation.spec import Edge, Node, ObjectSpec, Role, SceneGraph, SceneSpec, TaskSpec
 
@@ -151,7 +151,9 @@ def _task(proposal: Proposal, rng: np.random.Generator, split: Split) -> TaskSpe
     graph = proposal.graph
     target, receptacle = graph.nodes[:2]
     relation = "on" if graph.goal.relation == "on" else "in"
-    phrases = [grammar.noun_phrase(node.noun, node.colour, node.size) for node in (target, receptacle)]
+    phrases = [
+        grammar.noun_phrase(node.noun, node.colour, node.size) for node in (target, receptacle)
+    ]
     paraphrases = grammar.wordings(phrases[0], relation, phrases[1], split)
     instruction = paraphrases[int(rng.integers(len(paraphrases)))]
     if split == "all" and proposal.sentence:
@@ -171,7 +173,7 @@ def grammar_designer(
 ) -> Proposal:
     """The offline designer: the prompt is parsed, what it leaves open is drawn at random."""
     request = grammar.parse(prompt)
-    cast = _Cast(rng, difficulty, split)
+    cast = _Cast(rng, difficulty, split, _loosely_named(request))
     cast.add(request.target, "target")
     cast.add(request.receptacle, "receptacle")
     for extra in request.extras:
@@ -191,14 +193,30 @@ def grammar_designer(
     return Proposal(SceneGraph(nodes=nodes, relations=tuple(edges), goal=goal), request.sentence)
 
 
+def _loosely_named(request: Request) -> frozenset[str]:
+    """Families that the user's own sentence names without a colour: only one of each may stand."""
+    words = (request.sentence or "").split()
+    named = [m for m in (request.target, request.receptacle) if words and m.colour not in words]
+    return frozenset(mention.family for mention in named if mention.family)
+
+
 DESIGNERS: dict[str, Designer] = {"grammar": grammar_designer}
 
 
 class _Cast:
-    """Chooses the objects of one scene so that colour or noun tells the task's from the rest."""
+    """Chooses the objects of one scene so that colour or noun tells the task's from the rest.
 
-    def __init__(self, rng: np.random.Generator, difficulty: Difficulty, split: Split) -> None:
-        self.rng, self.difficulty, self.split = rng, difficulty, split
+    Families in `single` stand at most once unless the prompt asks for more.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        difficulty: Difficulty,
+        split: Split,
+        single: frozenset[str] = frozenset(),
+    ) -> None:
+        self.rng, self.difficulty, self.split, self.single = rng, difficulty, split, single
         self.nodes: list[Node] = []
 
     def add(self, mention: Mention, role: Role) -> None:
@@ -213,10 +231,13 @@ class _Cast:
             family=family.name,
         )
         for other in self.nodes[:2]:
-            if (node.family, node.colour, node.size) == (other.family, other.colour, other.size):
+            if (node.family, node.colour) != (other.family, other.colour):
+                continue
+            # A size tells two things apart only if both have one: the unnamed size may be any.
+            if not (node.size and other.size) or node.size == other.size:
                 raise ValueError(
                     f"the {role} and the {other.role} are both a {node.colour} {node.noun}: "
-                    "give one another colour, size or kind"
+                    "give one another colour or kind, or say which is small and which is large"
                 )
         self.nodes.append(node)
 
@@ -224,12 +245,15 @@ class _Cast:
         rng, used = self.rng, {node.family for node in self.nodes}
         pool = [f for f in FAMILIES.values() if mention.tag in ("", *f.tags)]
         if role == "receptacle":
-            pool = [f for f in pool if f.receptacle] or [f for f in FAMILIES.values() if f.receptacle]
+            pool = [f for f in pool if f.receptacle] or [
+                f for f in FAMILIES.values() if f.receptacle
+            ]
         elif role == "target" or not self._second_receptacle():
             pool = [f for f in pool if f.graspable] or [f for f in FAMILIES.values() if f.graspable]
         else:
             pool = [f for f in pool if f.receptacle]
         tests: list[Callable[[Family], bool]] = [
+            lambda f: f.name not in self.single and self._has_free_colour(f),
             lambda f: self.split in ("all", f.split),
             lambda f: self.difficulty == "full" or "rolling" not in f.tags,
             lambda f: f.name not in used or (self.difficulty == "full" and rng.uniform() < 0.3),
@@ -238,6 +262,10 @@ class _Cast:
         for test in tests:
             pool = [f for f in pool if test(f)] or pool
         return pool[int(rng.integers(len(pool)))]
+
+    def _has_free_colour(self, family: Family) -> bool:
+        used = {node.colour for node in self.nodes if node.family == family.name}
+        return not used.issuperset(family.colours)
 
     def _second_receptacle(self) -> bool:
         """In full scenes one distractor can be a receptacle too, so that words matter there."""

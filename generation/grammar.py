@@ -9,79 +9,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-from generation.assets.colours import COLOUR_SYNONYMS, COLOURS
 from generation.assets.library import FAMILIES, NOUNS
+from generation.lexicon import CATEGORIES, INVERSE, LEXICON, LONGEST, PREPOSITIONS, TEMPLATES
 from generation.spec import Relation
 
 Split = Literal["train", "heldout", "all"]
 MAX_WORDS = 12  # words of an instruction
-
-_TEMPLATES: dict[str, tuple[str, ...]] = {
-    "train": (
-        "put {t} {p} {r}",
-        "place {t} {p} {r}",
-        "move {t} {p} {r}",
-        "set {t} {p} {r}",
-        "drop {t} {p} {r}",
-        "take {t} and put it {p} {r}",
-        "pick up {t} and place it {p} {r}",
-        "{t} goes {p} {r}",
-        "{t} should go {p} {r}",
-        "please put {t} {p} {r}",
-    ),
-    "heldout": (
-        "lay {t} {p} {r}",
-        "transfer {t} {p} {r}",
-        "get {t} {p} {r}",
-        "bring {t} over and leave it {p} {r}",
-        "grab {t} and drop it {p} {r}",
-        "i want {t} {p} {r}",
-        "{t} belongs {p} {r}",
-        "could you put {t} {p} {r}",
-        "{r} should hold {t}",
-        "let {r} hold {t}",
-    ),
-}
-_PREPOSITIONS: dict[str, dict[Relation, tuple[str, ...]]] = {
-    "train": {"on": ("on", "onto"), "in": ("in", "into")},
-    "heldout": {"on": ("on top of", "upon"), "in": ("inside", "within")},
-}
-
-_SPATIAL = {
-    "next to": "next to", "beside": "next to", "near": "next to", "close to": "next to",
-    "by": "next to", "left of": "left of", "to the left of": "left of",
-    "right of": "right of", "to the right of": "right of", "behind": "behind",
-    "in front of": "in front of",
-}  # fmt: skip
-# What a wildcard noun admits: a tag of the families, or "" for anything.
-_CATEGORIES = {
-    "object": "", "thing": "", "item": "", "one": "", "something": "", "anything": "",
-    "somewhere": "", "receptacle": "", "toy": "toy", "fruit": "fruit", "vegetable": "vegetable",
-    "food": "food", "drink": "drink", "container": "container", "surface": "surface",
-    "tool": "office",
-}  # fmt: skip
-_THEMES = {
-    "kitchen": "kitchen", "breakfast": "kitchen", "dinner": "kitchen", "lunch": "food",
-    "picnic": "food", "groceries": "food", "fruits": "food", "vegetables": "food",
-    "office": "office", "desk": "office", "study": "office", "toys": "toy", "playroom": "toy",
-    "nursery": "toy", "drinks": "drink", "surprise": "", "random": "",
-}  # fmt: skip
-_VERBS = (
-    "put place move set drop take pick lay transfer get bring leave grab carry deposit shift rest "
-    "stack tidy clean sort clear"
-).split()
-_FILLERS = (
-    "please can could you would like i want need robot kindly now just up down over to it its and "
-    "then goes go should be is belongs let there here scene table counter for me room with of"
-).split()
-_SIZES = {
-    "small": "small", "little": "small", "tiny": "small", "large": "large", "big": "large",
-    "huge": "large",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,37 +60,11 @@ class _Item:
     end: int
 
 
-def _lexicon() -> dict[tuple[str, ...], tuple[str, str]]:
-    words: dict[str, tuple[str, str]] = {}
-    words.update({w: ("filler", w) for w in _FILLERS})
-    words.update({w: ("verb", w) for w in _VERBS})
-    words.update({w: ("theme", tag) for w, tag in _THEMES.items()})
-    words.update({w: ("det", w) for w in ("a", "an", "the", "some", "any", "that", "this", "my")})
-    words.update({w: ("with", w) for w in ("with", "and a", "and an", "and the", "plus")})
-    words.update({w: ("hold", w) for w in ("should hold", "hold", "holds")})
-    words.update({w: ("table", w) for w in ("on the table", "on a table", "from the table")})
-    for relation, names in {"on": ["atop"], "in": []}.items():
-        for split in _PREPOSITIONS.values():
-            names += split[relation]  # type: ignore[index]  # the keys are the two relations
-        words.update({w: ("prep", relation) for w in names})
-    words.update({w: ("spatial", relation) for w, relation in _SPATIAL.items()})
-    words.update({w: ("size", size) for w, size in _SIZES.items()})
-    words.update({w: ("colour", w) for w in COLOURS})
-    words.update({w: ("colour", c) for w, c in COLOUR_SYNONYMS.items()})
-    words.update({w: ("category", tag) for w, tag in _CATEGORIES.items()})
-    words.update({w: ("noun", w) for w in NOUNS})
-    return {tuple(phrase.split()): entry for phrase, entry in words.items()}
-
-
-_LEXICON = _lexicon()
-_LONGEST = max(len(phrase) for phrase in _LEXICON)
-
-
 def _vocabulary() -> tuple[str, ...]:
-    words = {word for phrase in _LEXICON for word in phrase}
-    for split, templates in _TEMPLATES.items():
+    words = {word for phrase in LEXICON for word in phrase}
+    for split, templates in TEMPLATES.items():
         words.update(w for t in templates for w in t.split() if not w.startswith("{"))
-        words.update(w for ps in _PREPOSITIONS[split].values() for p in ps for w in p.split())
+        words.update(w for ps in PREPOSITIONS[split].values() for p in ps for w in p.split())
     return tuple(sorted(words))
 
 
@@ -189,8 +100,8 @@ _HOW = 'write for example "put the red block on the blue plate"'
 def _read_items(words: list[str], prompt: str) -> list[_Item]:
     items, start = [], 0
     while start < len(words):
-        for length in range(min(_LONGEST, len(words) - start), 0, -1):
-            entry = _LEXICON.get(tuple(words[start : start + length]))
+        for length in range(min(LONGEST, len(words) - start), 0, -1):
+            entry = LEXICON.get(tuple(words[start : start + length]))
             if entry is None:
                 continue
             # "and the ..." opens a new noun phrase: leave its article to the phrase.
@@ -204,11 +115,11 @@ def _read_items(words: list[str], prompt: str) -> list[_Item]:
 
 
 def _unknown(word: str, before: str, prompt: str) -> NoReturn:
-    nouns = sorted({*NOUNS, *_CATEGORIES})
+    nouns = sorted({*NOUNS, *CATEGORIES})
     for plural in (word.removesuffix("s"), word.removesuffix("es")):
         if plural != word and plural in nouns:
             raise ValueError(f"{word!r} in {prompt!r} is plural: ask for one {plural}")
-    if before in ("det", "colour", "size", "verb"):
+    if before in ("det", "colour", "size", "verb", "prep", "spatial", "with"):
         close = difflib.get_close_matches(word, nouns, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise ValueError(
@@ -275,7 +186,11 @@ def _assemble(
     for k in range(1, len(mentions)):
         kinds = {item.kind: item.value for item in gaps[k]}
         if "spatial" in kinds:
-            others.append((k, kinds["spatial"], k - 1))
+            again = _mentioned_before(mentions[k][0], [m for m, _, _ in mentions[: k - 1]])
+            if again is not None and others and others[-1][:2] == (k - 1, ""):
+                others[-1] = (k - 1, kinds["spatial"], again)  # "... with a mug left of the plate"
+            else:
+                others.append((k, INVERSE[kinds["spatial"]], k - 1))
         elif "receptacle" not in roles and "hold" in kinds:
             roles = {"target": k, "receptacle": 0}
         elif "receptacle" not in roles and "prep" in kinds:
@@ -292,7 +207,7 @@ def _assemble(
     _check_roles(target, receptacle)
     numbers = {roles["target"]: 0, roles["receptacle"]: 1}
     extras = []
-    for number, (k, how, _anchor) in enumerate(others, start=2):
+    for number, (k, _, _) in enumerate(others, start=2):
         numbers[k] = number
     for k, how, anchor in others:
         extras.append(Extra(mentions[k][0], how, numbers[anchor]))
@@ -303,15 +218,24 @@ def _assemble(
     return Request(target, receptacle, relation, tuple(extras), sentence)
 
 
+def _mentioned_before(mention: Mention, earlier: Sequence[Mention]) -> int | None:
+    """Index of the earlier mention that "the plate" refers to, None if it names something new."""
+    for index, other in enumerate(earlier):
+        same = mention.noun and mention.noun == other.noun
+        if same and mention.colour in ("", other.colour) and mention.size in ("", other.size):
+            return index
+    return None
+
+
 def _check_roles(target: Mention, receptacle: Mention) -> None:
     picks = [f for f in FAMILIES.values() if f.graspable]
     holds = [f for f in FAMILIES.values() if f.receptacle]
     if target.family and not FAMILIES[target.family].graspable:
         raise ValueError(
-            f"a {target.noun} cannot be picked up: choose one of {_names(picks)}"
+            f"the {target.noun} cannot be picked up: choose one of {_names(picks)}"
         )  # fmt: skip
     if receptacle.family and not FAMILIES[receptacle.family].receptacle:
-        raise ValueError(f"a {receptacle.noun} holds nothing: choose one of {_names(holds)}")
+        raise ValueError(f"the {receptacle.noun} holds nothing: choose one of {_names(holds)}")
     if target.tag and not any(target.tag in f.tags for f in picks):
         raise ValueError(f"no {target.tag} can be picked up: choose one of {_names(picks)}")
     if receptacle.tag and not any(receptacle.tag in f.tags for f in holds):
@@ -331,8 +255,8 @@ def wordings(target: str, relation: Relation, receptacle: str, split: Split) -> 
     """Every way to say the task in a split, at most `MAX_WORDS` words each, in a fixed order."""
     sentences = []
     for side in ("train", "heldout") if split == "all" else (split,):
-        for template in _TEMPLATES[side]:
-            for preposition in _PREPOSITIONS[side][relation]:
+        for template in TEMPLATES[side]:
+            for preposition in PREPOSITIONS[side][relation]:
                 text = template.format(t=target, p=preposition, r=receptacle)
                 if text not in sentences and len(text.split()) <= MAX_WORDS:
                     sentences.append(text)

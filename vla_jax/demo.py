@@ -140,6 +140,7 @@ def run_demo(
         results[name] = _evaluate(out / f"eval_{name}.json", name, policy, world, config, seed, stage)
     clock.mark("evaluate")
     _film(out, world, baseline, load_policy(out / "policy"), seed, stage)
+    _picture(out, world)
     return _finish(out, results, clock, stage)
 
 
@@ -252,8 +253,22 @@ def _film(out, world: _World, before: Policy, after: Policy, seed: int, stage: S
     for i, (name, policy) in enumerate((("before", before), ("after", after))):
         if not (out / f"{name}.gif").exists():
             captions = [s.task.instruction for s in world.scenes["heldout"][:count]]
-            film_policy(env, batch, policy, np.arange(count), captions, seed + 40, out / f"{name}.gif")
+            path, start = out / f"{name}.gif", np.arange(count)
+            film_policy(env, batch, policy, start, captions, seed + 40, path, title=name)
         update(i + 1, name)
+
+
+def _picture(out: Path, world: _World) -> None:
+    """Contact sheets of the first training and held-out scenes."""
+    from vla_jax.film import draw_scenes
+    from vla_jax.pictures import contact_sheet, save_png
+
+    for name in ("train", "heldout"):
+        path = out / f"scenes_{name}.png"
+        if not path.exists():
+            shown = world.scenes[name][:12]
+            images = draw_scenes(world.env(len(shown)), world.batch(name), len(shown))
+            save_png(contact_sheet(images, [s.task.instruction for s in shown]), path)
 
 
 def _finish(out: Path, results: dict[str, dict], clock: _Clock, stage: Stage) -> dict[str, Any]:

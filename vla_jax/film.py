@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.env import Env
+from sim.randomize import Randomization
 from sim.scene_batch import SceneBatch
-from vla_jax.pictures import save_gif
+from vla_jax.pictures import film_frames, save_gif
 from vla_jax.run import Policy
 
 
@@ -73,8 +74,23 @@ def film_policy(
     captions: Sequence[str],
     seed: int,
     path: Path,
+    title: str = "",
 ) -> dict[str, int]:
     """Save a GIF of one episode per environment; returns {"episodes", "successes"}."""
     pictures, solved, last = record_episode(env, batch, policy, scene, seed)
-    save_gif(pictures, path, env.config.control_hz, captions=captions, solved=solved, last=last)
+    ends = np.minimum(last, len(pictures) - 1).tolist()
+    frames = film_frames(pictures, captions, ends, solved.tolist(), title=title)
+    save_gif(frames, path, env.config.control_hz)
     return {"episodes": len(solved), "successes": int(solved.sum())}
+
+
+def draw_scenes(env: Env, batch: SceneBatch, count: int, size: int = 224) -> np.ndarray:
+    """Pictures u8[count, size, size, 3] of the first scenes as designed; env has `count` copies."""
+    still = replace(env, config=replace(env.config, randomization=Randomization.none()))
+
+    @jax.jit
+    def draw(batch):
+        keys = jax.random.split(jax.random.key(0), count)
+        return still.render(batch, still.start(batch, keys, jnp.arange(count)), size)
+
+    return np.asarray(draw(batch))

@@ -178,12 +178,12 @@ def save_gif(
         optimize=False,
         disposal=1,
     )
-    return _write(Path(path), buffer.getvalue())
+    return write_whole(Path(path), buffer.getvalue())
 
 
 def save_png(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
     """Writes a PNG, whole or not at all."""
-    return _write(Path(path), encode(picture, "PNG"))
+    return write_whole(Path(path), encode(picture, "PNG"))
 
 
 def encode(picture: Image.Image, form: str = "PNG", **options: int) -> bytes:
@@ -193,7 +193,8 @@ def encode(picture: Image.Image, form: str = "PNG", **options: int) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, data: bytes) -> Path:
+def write_whole(path: Path, data: bytes) -> Path:
+    """Writes a file, whole or not at all, and its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)

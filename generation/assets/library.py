@@ -66,7 +66,8 @@ class Family:
 _FAMILIES = (
     Family("block", ("block", "cube"), toys.block, "train", tags=("toy",),
            textures=("plain", "plain", "wood", "checker")),
-    Family("ball", ("ball",), toys.ball, "train", tags=("toy", "rolling"), textures=("plain", "stripes")),
+    Family("ball", ("ball",), toys.ball, "train", tags=("toy", "rolling"),
+           textures=("plain", "stripes")),
     Family("can", ("can", "tin"), household.can, "train", tags=("kitchen", "drink"),
            textures=("plain", "plain", "stripes")),
     Family("bottle", ("bottle", "flask"), household.bottle, "train", tags=("kitchen", "drink")),

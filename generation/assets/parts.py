@@ -174,7 +174,7 @@ def walls(
             primitive(
                 "box",
                 (thickness / 2, half_length, height / 2),
-                turn @ centre,
+                (turn @ centre).tolist(),
                 paint,
                 quat=_multiply(yaw_quat(yaw), tilt),
             )
@@ -214,9 +214,7 @@ def stand_on_one(parts: Sequence[Part]) -> list[Part]:
     if not standing:
         return list(parts)
     base = max(standing, key=lambda i: float(np.prod(np.ptp(standing[i][:, :2], axis=0))))
-    return [
-        raised(part) if i in standing and i != base else part for i, part in enumerate(parts)
-    ]
+    return [raised(part) if i in standing and i != base else part for i, part in enumerate(parts)]
 
 
 def raised(part: Part) -> Part:

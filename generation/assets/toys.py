@@ -21,7 +21,7 @@ def block(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def ball(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A ball with a small flat spot, so that it stays where it is put."""
     radius = pick(rng, 0.0125, 0.016, size) if compact else pick(rng, 0.014, 0.023, size)
-    spot = 0.5 * radius
+    spot = radius * rng.uniform(0.4, 0.5)
     # The sphere ends 0.2 mm above the spot: only the flat touches while the ball rests.
     parts = [
         primitive("sphere", (radius,), (0, 0, radius + 2e-4), paint),
@@ -44,9 +44,7 @@ def tower(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         shade = (paint, paint.lighter(0.45), paint.darker(0.25))[level]
         parts.append(box((half, half, tall / 2), (0, 0, bottom + tall / 2), shade))
         bottom += tall
-    return finish(
-        parts, density=800, friction=rng.uniform(0.8, 1.0), grasp=(bottom * 0.35, width)
-    )
+    return finish(parts, density=800, friction=rng.uniform(0.8, 1.0), grasp=(bottom * 0.35, width))
 
 
 def arch(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:

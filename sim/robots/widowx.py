@@ -265,6 +265,6 @@ WIDOWX = register(
         workspace_low=(0.10, -0.28, 0.01),
         workspace_high=(0.42, 0.28, 0.30),
         wrist_camera=WristCamera("gripper_link", _CAMERA_POS, _CAMERA_QUAT, math.radians(75.0)),
-        fixed_camera=FixedCamera((0.66, 0.0, 0.42), (0.25, 0.0, 0.03), math.radians(45.0)),
+        fixed_camera=FixedCamera((0.66, 0.0, 0.42), (0.24, 0.0, 0.07), math.radians(42.0)),
     )
 )

@@ -25,15 +25,16 @@ class Prefix(NamedTuple):
     features: jax.Array  # f32[B, T, width]
     mask: jax.Array  # bool[B, T]
     cache: list[KeyValue]
-    proprio: jax.Array  # f32[B, P]
+    # f32[B, P + 6]: proprioception and where the policy believes the named things to be.
+    state: jax.Array
 
 
 class Sight(NamedTuple):
-    """Pooled image tokens and where the first queries of each camera look."""
+    """What the policy made of its pictures: where its first queries look, what it believes."""
 
-    features: jax.Array  # f32[B, Q, width]
     scene_logits: jax.Array  # f32[B, queries, cells]
     wrist_logits: jax.Array  # f32[B, wrist_queries, cells]
+    estimate: jax.Array  # f32[B, 6] believed positions of target and receptacle, dm
 
 
 class VLA(nnx.Module):
@@ -49,7 +50,7 @@ class VLA(nnx.Module):
         self.wrist_pool = QueryPool(config, self.wrist_eye.grid, config.wrist_queries, rngs=rngs)
         self.word_in = nnx.Linear(config.feature_width, w, rngs=rngs)
         self.stack = TwoExpertStack(config, rngs=rngs)
-        self.state_in = nnx.Linear(config.proprio, e, rngs=rngs)
+        self.state_in = nnx.Linear(config.proprio + 6, e, rngs=rngs)
         self.action_in = nnx.Linear(config.action, e, rngs=rngs)
         self.step_position = nnx.Param(
             nnx.initializers.normal(0.5)(rngs.params(), (config.chunk, e))
@@ -67,10 +68,13 @@ class VLA(nnx.Module):
                 rngs=rngs,
             ),
         )
-        # Where the named things are, in the robot's frame: trained as an auxiliary target only.
+        # Where the named things are, judged from the pictures. The estimate is read back by the
+        # action expert: few numbers carry over to new scenes better than image features do.
         self.ground = nnx.Sequential(
             nnx.Linear(
-                (config.queries + config.wrist_queries) * w, config.head_width, rngs=rngs
+                (config.queries + config.wrist_queries) * w + config.proprio,
+                config.head_width,
+                rngs=rngs,
             ),
             nnx.gelu,
             nnx.Linear(config.head_width, 6, rngs=rngs),
@@ -94,8 +98,10 @@ class VLA(nnx.Module):
         tokens = jnp.concatenate([seen, self.word_in(words)], axis=1)
         mask = jnp.concatenate([jnp.ones(seen.shape[:2], bool), word_mask], axis=1)
         features, cache = self.stack.prefix(tokens, mask)
-        sight = Sight(features[:, : seen.shape[1]], scene_logits, wrist_logits)
-        return Prefix(features, mask, cache, obs.proprio), sight
+        pooled = features[:, : seen.shape[1]].reshape(features.shape[0], -1)
+        estimate = self.ground(jnp.concatenate([pooled, obs.proprio], axis=-1))
+        state = jnp.concatenate([obs.proprio, estimate], axis=-1)
+        return Prefix(features, mask, cache, state), Sight(scene_logits, wrist_logits, estimate)
 
     def velocity(
         self, prefix: Prefix, x: jax.Array, time: jax.Array
@@ -114,7 +120,7 @@ class VLA(nnx.Module):
         wave = jnp.broadcast_to(wave[:, None], (*x.shape[:2], wave.shape[-1]))
         action = self.action_in(x) + self.step_position[...]
         action = self.time_out(nnx.silu(self.time_in(jnp.concatenate([action, wave], -1))))
-        state = self.state_in(prefix.proprio)[:, None]
+        state = self.state_in(prefix.state)[:, None]
         suffix = self.stack.suffix(
             jnp.concatenate([state, action], axis=1), prefix.cache, prefix.mask
         )[:, 1:]
@@ -131,7 +137,7 @@ class VLA(nnx.Module):
         """How badly the named things are localized; trains features, the action never sees it.
 
         The first query of each camera should look at the target, the second at the receptacle, and
-        their positions should be readable from the pooled tokens.
+        its estimate of their positions should be right.
 
         Args:
             sight: from `see`.
@@ -140,8 +146,7 @@ class VLA(nnx.Module):
         Returns:
             loss f32[B] and mean absolute error of the positions f32[B] in dm.
         """
-        estimate = self.ground(sight.features.reshape(sight.features.shape[0], -1))
-        error = jnp.abs(estimate - located[:, :6]).mean(-1)
+        error = jnp.abs(sight.estimate - centred(located[:, :6])).mean(-1)
         looking = jnp.zeros_like(error)
         for thing in (0, 1):
             at = located[:, 6 + 4 * thing : 10 + 4 * thing]
@@ -152,6 +157,11 @@ class VLA(nnx.Module):
     def value(self, privileged: jax.Array) -> jax.Array:
         """Privileged state f32[B, Q] → value f32[B]; used in training only."""
         return self.value_layers(privileged)[:, 0]
+
+
+def centred(positions: jax.Array) -> jax.Array:
+    """World positions f32[B, 6] (dm) relative to the middle of the workspace, as proprioception."""
+    return positions - jnp.array([2.7, 0.0, 1.0, 2.7, 0.0, 1.0])
 
 
 def time_waves(time: jax.Array, width: int) -> jax.Array:

@@ -1,0 +1,1 @@
+"""Measurements of speed; each module runs as `python -m benchmarks.NAME`."""

@@ -1,0 +1,164 @@
+"""The policy: likelihood ratio, masking, what it may see, and its vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sim.types import Observation
+from vla_jax.models.agent import init_params, make_agent, make_imitation_loss
+from vla_jax.models.config import PolicyConfig, get_config
+from vla_jax.models.vision import blocks_of, looking_loss, merge_windows
+from vla_jax.tokenizers import UNKNOWN, WordTokenizer
+
+CONFIG = replace(
+    get_config("tiny"),
+    image_size=32,
+    wrist_size=16,
+    patch_width=8,
+    feature_width=16,
+    width=16,
+    expert_width=24,
+    heads=2,
+    head_dim=8,
+    head_width=16,
+    vocabulary=20,
+    privileged=25,
+)
+
+
+@pytest.fixture(scope="module")
+def obs():
+    keys = jax.random.split(jax.random.key(0), 4)
+    return Observation(
+        image=jax.random.randint(keys[0], (6, 32, 32, 3), 0, 256).astype(jnp.uint8),
+        wrist=jax.random.randint(keys[1], (6, 16, 16, 3), 0, 256).astype(jnp.uint8),
+        proprio=jax.random.normal(keys[2], (6, CONFIG.proprio)),
+        instruction=jax.random.randint(keys[3], (6, 12), 2, 20).at[:, 8:].set(0),
+    )
+
+
+@pytest.fixture(scope="module")
+def params():
+    return init_params(CONFIG, 0)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_ratio_is_one(params, obs, steps):
+    """Sampling and re-evaluation agree: the tempered ratio is 1 to 1e-6 for every K."""
+    agent = make_agent(CONFIG, steps)
+    chain, log_prob = jax.jit(agent.sample)(params, obs, jax.random.key(1))
+    again, _, _ = jax.jit(agent.evaluate)(params, obs, chain, jnp.zeros((6, 14)))
+    assert chain.shape == (6, steps + 1, 4, 7)
+    np.testing.assert_allclose(jnp.exp(0.2 * (again - log_prob)), 1.0, atol=1e-6)
+
+
+def test_padding_is_not_read(params, obs):
+    """The embedding of the padding token changes nothing."""
+    agent = make_agent(CONFIG)
+    poked = jax.tree_util.tree_map_with_path(
+        lambda path, x: x.at[0].add(5.0) if "'embedding'" in jax.tree_util.keystr(path) else x,
+        params,
+    )
+    action = agent.act(params, obs, jax.random.key(0))
+    np.testing.assert_allclose(agent.act(poked, obs, jax.random.key(0)), action, atol=1e-5)
+    words = jax.tree_util.tree_map_with_path(
+        lambda path, x: x.at[2:].add(1.0) if "'embedding'" in jax.tree_util.keystr(path) else x,
+        params,
+    )
+    assert not np.allclose(agent.act(words, obs, jax.random.key(0)), action, atol=1e-3)
+
+
+def test_prefix_does_not_see_the_state(params, obs):
+    """As in π0, image and language tokens attend to each other only, never to state or actions."""
+    from vla_jax.models.agent import _merger
+
+    vla = _merger(CONFIG)(params)
+    prefix, _ = vla.see(obs)
+    other, _ = vla.see(replace(obs, proprio=obs.proprio + 1.0))
+    np.testing.assert_array_equal(prefix.features, other.features)
+
+
+def test_noise_stays_in_its_range(params, obs):
+    """The noise head is bounded by the configured range times the dimension's scale."""
+    from vla_jax.models.agent import _merger
+
+    vla = _merger(CONFIG)(params)
+    prefix, _ = vla.see(obs)
+    _, std = vla.velocity(prefix, 100.0 * jnp.ones((6, 4, 7)), jnp.zeros(6))
+    relative = std / jnp.asarray(CONFIG.noise_scale)
+    assert float(relative.min()) >= CONFIG.noise_min - 1e-6
+    assert float(relative.max()) <= CONFIG.noise_max + 1e-6
+
+
+def test_value_ignores_pictures_and_policy_ignores_the_privileged_state(params, obs):
+    """The value head has only the privileged state, the action path none of it."""
+    agent = make_agent(CONFIG)
+
+    def action(params, obs):
+        return agent.act(params, obs, jax.random.key(0)).sum()
+
+    slope = jax.grad(action)(params, obs)
+    flat = jax.tree_util.tree_flatten_with_path(slope)[0]
+    value = [x for path, x in flat if "value_layers" in jax.tree_util.keystr(path)]
+    assert value and all(float(jnp.abs(x).sum()) == 0.0 for x in value)
+    assert agent.value(params, jnp.ones((3, 25))).shape == (3,)
+
+
+def test_imitation_learns_a_constant(params, obs):
+    """Flow matching to one chunk: a few steps bring the acted chunk to it."""
+    import optax
+
+    agent, loss = make_agent(CONFIG), make_imitation_loss(CONFIG)
+    target = jnp.broadcast_to(jnp.linspace(-0.5, 0.5, 28).reshape(4, 7), (6, 4, 7))
+    adam = optax.adam(3e-3)
+
+    @jax.jit
+    def step(carry, key):
+        params, state = carry
+        rows = jnp.zeros((6, 14)), jnp.ones(6)
+        grads = jax.grad(lambda p: loss(p, obs, target, *rows, key)[0])(params)
+        change, state = adam.update(grads, state)
+        return (optax.apply_updates(params, change), state), None
+
+    keys = jax.random.split(jax.random.key(3), 300)
+    (trained, _), _ = jax.jit(lambda c: jax.lax.scan(step, c, keys))((params, adam.init(params)))
+    acted = agent.act(trained, obs, jax.random.key(9))
+    assert float(jnp.abs(acted - target).mean()) < 0.1
+
+
+def test_blocks_and_windows_by_hand():
+    """Block (1, 0) of a 4 x 4 picture of blocks of 2; window (0, 0) of a 3 x 3 grid."""
+    image = jnp.arange(48, dtype=jnp.uint8).reshape(1, 4, 4, 3)
+    block = blocks_of(image, 2)[0, 1, 0] * 127.5 + 127.5
+    np.testing.assert_allclose(block, np.asarray(image)[0, 2:4, 0:2].ravel(), atol=1e-4)
+    grid = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    np.testing.assert_array_equal(merge_windows(grid)[0, 0, 0], jnp.arange(9.0))
+
+
+def test_looking_loss_picks_the_cell():
+    """Grid of 3: the picture's centre is cell 4, its upper left cell 0; outside costs nothing."""
+    logits = jnp.eye(9)[jnp.array([4, 0, 0])] * 50.0
+    at = jnp.array([[0.0, 0.0], [-0.5, -0.5], [0.0, 1.5]])
+    np.testing.assert_allclose(looking_loss(logits, at, 3), 0.0, atol=1e-5)
+    assert float(looking_loss(logits, at[::-1], 3)[2]) > 10.0
+
+
+def test_tokenizer():
+    tokenizer = WordTokenizer.from_phrases(["put the cup on it", "put it there"])
+    assert tokenizer.words == ("cup", "it", "on", "put", "the", "there")
+    assert tokenizer.encode("Put the zebra", 5).tolist() == [5, 6, UNKNOWN, 0, 0]
+    with pytest.raises(ValueError, match="has 5 words"):
+        tokenizer.encode("put the cup on it", 4)
+
+
+def test_config_round_trip_and_complaints():
+    assert PolicyConfig.from_json(CONFIG.to_json()) == CONFIG
+    with pytest.raises(ValueError, match="unknown fields \\['colour'\\]"):
+        PolicyConfig.from_json(CONFIG.to_json() | {"colour": 1})
+    with pytest.raises(ValueError, match="unknown policy preset 'huge'"):
+        get_config("huge")

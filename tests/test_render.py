@@ -1,0 +1,354 @@
+"""The ray caster: rays worked out by hand, MuJoCo's own rays, shadows, textures, bad input."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from sim.render import (
+    SEGMENT_BACKGROUND,
+    SEGMENT_TABLE,
+    SHAPES,
+    TEXTURES,
+    Backdrop,
+    Camera,
+    Image,
+    Light,
+    RenderGeoms,
+    default_backdrop,
+    render,
+)
+
+SIDE = 51  # odd, so that a pixel lies on the camera's axis
+MIDDLE = SIDE // 2
+PIXEL = 2.0 / SIDE  # at unit depth, for a right-angled view
+AMBIENT, DIFFUSE = 0.3, 0.6
+TURNED = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # a quarter about x
+
+draw = jax.jit(partial(render, height=SIDE, width=SIDE))
+
+
+def f32(values) -> jax.Array:
+    return jnp.asarray(np.asarray(values, np.float32))
+
+
+def one_each(**changes) -> RenderGeoms:
+    """One scene with one geom of each shape, all of them plain white, invisible and at the origin.
+
+    Changes are {field: {shape: value}}; a shape that is given a size becomes visible.
+    """
+    n = len(SHAPES)
+    fields = {
+        "size": np.full((n, 3), 0.1),
+        "pos": np.zeros((n, 3)),
+        "mat": np.tile(np.eye(3), (n, 1, 1)),
+        "rgb": np.ones((n, 3)),
+        "rgb2": np.zeros((n, 3)),
+        "texture_scale": np.ones(n),
+    }
+    texture, visible = np.zeros(n, np.int32), np.zeros(n, bool)
+    for name, values in changes.items():
+        for shape, value in values.items():
+            (texture if name == "texture" else fields[name])[SHAPES.index(shape)] = value
+    for shape in changes["size"]:
+        visible[SHAPES.index(shape)] = True
+    return RenderGeoms(
+        types=SHAPES,
+        texture=jnp.asarray(texture)[None],
+        visible=jnp.asarray(visible)[None],
+        **{name: f32(value)[None] for name, value in fields.items()},
+    )
+
+
+def above(height: float = 1.0, n: int = 1) -> Camera:
+    """Cameras over the origin that look straight down with a right-angled view."""
+    return Camera(
+        pos=f32([[0.0, 0.0, height]] * n),
+        mat=f32([np.eye(3)] * n),
+        fovy=jnp.full(n, math.pi / 2),
+    )
+
+
+def sun(direction=(0.0, 0.0, -1.0), n: int = 1) -> Light:
+    direction = np.asarray(direction) / np.linalg.norm(direction)
+    return Light(f32([direction] * n), jnp.full((n, 3), AMBIENT), jnp.full((n, 3), DIFFUSE))
+
+
+def no_table() -> Backdrop:
+    """A backdrop whose table is out of sight."""
+    return replace(default_backdrop(1), table_centre=f32([[500.0, 500.0]]))
+
+
+def plain_table(grey: float) -> Backdrop:
+    """A table of one colour that fills the view."""
+    backdrop = default_backdrop(1)
+    return replace(
+        backdrop,
+        table_rgb=f32([[grey] * 3]),
+        table_texture=jnp.zeros(1, jnp.int32),
+        table_half=f32([[3.0, 3.0]]),
+    )
+
+
+# Shape, half sizes, rotation, and depth of the middle pixel from a camera 1 m above the centre.
+MIDDLE_RAYS = [
+    ("sphere", (0.1, 0.0, 0.0), np.eye(3), 0.9),
+    ("box", (0.05, 0.1, 0.2), np.eye(3), 0.8),
+    ("box", (0.05, 0.1, 0.2), TURNED, 0.9),
+    ("capsule", (0.05, 0.1, 0.0), np.eye(3), 0.85),  # the cap
+    ("capsule", (0.05, 0.1, 0.0), TURNED, 0.95),  # the side
+    ("cylinder", (0.05, 0.1, 0.0), np.eye(3), 0.9),  # the flat end
+    ("cylinder", (0.05, 0.1, 0.0), TURNED, 0.95),
+    ("ellipsoid", (0.1, 0.2, 0.3), np.eye(3), 0.7),
+    ("ellipsoid", (0.1, 0.2, 0.3), TURNED, 0.8),
+]
+
+
+@pytest.mark.parametrize(("shape", "size", "mat", "depth"), MIDDLE_RAYS)
+def test_ray_along_the_axis(shape, size, mat, depth):
+    image = draw(one_each(size={shape: size}, mat={shape: mat}), above(), sun(), no_table())
+    assert float(image.depth[0, MIDDLE, MIDDLE]) == pytest.approx(depth, rel=1e-5)
+    assert int(image.segmentation[0, MIDDLE, MIDDLE]) == SHAPES.index(shape)
+    # Nothing reaches the corner of the picture.
+    assert np.isinf(image.depth[0, 0, 0])
+    assert int(image.segmentation[0, 0, 0]) == SEGMENT_BACKGROUND
+
+
+def test_oblique_ray_hits_a_sphere():
+    """A pixel 17 right and 17 up of the middle looks along (2/3, 2/3, -1); depth is along z."""
+    at = np.array([2 / 3, 2 / 3, 0.0])
+    geoms = one_each(size={"sphere": (0.1, 0.0, 0.0)}, pos={"sphere": at})
+    image = draw(geoms, above(), sun(), no_table())
+    length = math.sqrt(1.0 + 2 * (2 / 3) ** 2)
+    pixel = (0, MIDDLE - 17, MIDDLE + 17)
+    assert float(image.depth[pixel]) == pytest.approx((length - 0.1) / length, rel=1e-5)
+    assert int(image.segmentation[pixel]) == SHAPES.index("sphere")
+
+
+def test_nearest_of_several_and_the_table():
+    """A box stands before a sphere behind it; beside them is the table, whose top is z = 0."""
+    geoms = one_each(
+        size={"box": (0.05, 0.05, 0.05), "sphere": (0.2, 0.0, 0.0)}, pos={"box": (0.0, 0.0, 0.5)}
+    )
+    image = draw(geoms, above(), sun(), plain_table(0.5))
+    row = np.asarray(image.segmentation[0, MIDDLE])
+    assert row[MIDDLE] == SHAPES.index("box")
+    assert row[MIDDLE + 4] == SHAPES.index("sphere")
+    assert row[MIDDLE + 12] == SEGMENT_TABLE
+    assert float(image.depth[0, MIDDLE, MIDDLE]) == pytest.approx(0.45, rel=1e-5)
+    assert float(image.depth[0, MIDDLE, MIDDLE + 12]) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_nothing_behind_the_camera():
+    """What is behind the camera is not seen."""
+    geoms = one_each(size={"sphere": (0.1, 0.0, 0.0)}, pos={"sphere": (0.0, 0.0, 1.5)})
+    image = draw(geoms, above(), sun(), no_table())
+    assert np.all(np.asarray(image.segmentation) == SEGMENT_BACKGROUND)
+
+
+def srgb8(linear: float) -> float:
+    """IEC 61966-2-1, in steps of 255."""
+    low = linear <= 0.0031308
+    return 255.0 * (12.92 * linear if low else 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def test_shadow_falls_where_it_should():
+    """Light from 45 degrees throws the shadow of a ball 20 cm up exactly 20 cm to the side."""
+    geoms = one_each(size={"sphere": (0.05, 0.0, 0.0)}, pos={"sphere": (0.0, 0.0, 0.2)})
+    rgb = np.asarray(draw(geoms, above(), sun((1.0, 0.0, -1.0)), plain_table(1.0)).rgb[0])
+    shadow, mirrored = MIDDLE + round(0.2 / PIXEL), MIDDLE - round(0.2 / PIXEL)
+    assert rgb[MIDDLE, shadow] == pytest.approx(np.full(3, srgb8(AMBIENT)), abs=1.5)
+    bright = srgb8(AMBIENT + DIFFUSE * math.sqrt(0.5))
+    assert rgb[MIDDLE, mirrored] == pytest.approx(np.full(3, bright), abs=1.5)
+
+
+def test_invisible_geoms_are_not_there():
+    """They neither appear nor throw a shadow: the picture is that of the empty table."""
+    light, table = sun((1.0, 0.0, -1.0)), plain_table(1.0)
+    geoms = one_each(size=dict.fromkeys(SHAPES, (0.05, 0.08, 0.06)))
+    hidden = replace(geoms, visible=jnp.zeros_like(geoms.visible))
+    shown, empty = draw(geoms, above(), light, table), draw(hidden, above(), light, table)
+    assert np.ptp(np.asarray(shown.rgb)) > 20
+    assert np.ptp(np.asarray(empty.rgb)) == 0
+    assert np.all(np.asarray(empty.segmentation) == SEGMENT_TABLE)
+    np.testing.assert_allclose(empty.depth, 1.0, rtol=1e-5)
+
+
+def test_checker_has_its_period():
+    """Squares of half a period, aligned with the box's own axes and centre."""
+    period = 0.4
+    geoms = one_each(
+        size={"box": (0.9, 0.9, 0.5)},
+        pos={"box": (0.0, 0.0, -0.5)},
+        rgb={"box": (1.0, 0.0, 0.0)},
+        rgb2={"box": (0.0, 0.0, 1.0)},
+        texture={"box": TEXTURES.index("checker")},
+        texture_scale={"box": period},
+    )
+    rgb = np.asarray(draw(geoms, above(), sun(), no_table()).rgb[0]).astype(int)
+    blue = rgb[..., 2] > rgb[..., 0]
+    x = PIXEL * (np.arange(SIDE) - MIDDLE)
+    inside = np.abs(x) < 0.85
+    cell = np.floor(2.0 * x / period)
+    # Away from the borders of the squares.
+    clear = inside & (np.abs(2.0 * x / period - np.round(2.0 * x / period)) > 0.02)
+    expected = (cell[:, None] + cell[None]) % 2
+    seen = blue[np.ix_(clear, clear)]
+    flipped = expected[::-1][np.ix_(clear[::-1], clear)]  # rows go down, y goes up
+    assert np.array_equal(seen, flipped > 0) or np.array_equal(seen, flipped == 0)
+
+
+def test_same_picture_twice():
+    geoms = one_each(size=dict.fromkeys(SHAPES, (0.05, 0.08, 0.06)))
+    backdrop = default_backdrop(1)
+    first, second = (draw(geoms, above(), sun((1, 2, -3)), backdrop) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+# ------------------------------------------------------------------ against MuJoCo
+
+NAMES = ("box", "sphere", "capsule", "cylinder", "ellipsoid") * 3
+
+
+def random_scene(seed: int) -> tuple[RenderGeoms, Camera]:
+    rng = np.random.default_rng(seed)
+    g = len(NAMES)
+    mats = np.zeros((g, 9))
+    for mat in mats:
+        quat = rng.normal(size=4)
+        mujoco.mju_quat2Mat(mat, quat / np.linalg.norm(quat))
+    low, high = [-0.3, -0.3, 0.0], [0.3, 0.3, 0.3]
+    back = rng.normal(size=3) * 0.3 + [0.0, 0.0, 1.0]
+    right = np.cross([0.0, 1.0, 0.0], back)
+    axes = np.stack([right, np.cross(back, right), back], 1)
+    axes /= np.linalg.norm(axes, axis=0)
+    geoms = RenderGeoms(
+        types=NAMES,
+        size=f32(rng.uniform(0.03, 0.1, (1, g, 3))),
+        pos=f32(rng.uniform(low, high, (1, g, 3))),
+        mat=f32(mats.reshape(1, g, 3, 3)),
+        rgb=jnp.ones((1, g, 3)),
+        rgb2=jnp.zeros((1, g, 3)),
+        texture=jnp.zeros((1, g), jnp.int32),
+        texture_scale=jnp.ones((1, g)),
+        visible=jnp.ones((1, g), bool),
+    )
+    eye = 0.9 * axes[:, 2] + [0.0, 0.0, 0.1]
+    return geoms, Camera(f32(eye[None]), f32(axes[None]), jnp.full(1, 0.9))
+
+
+def mujoco_image(geoms: RenderGeoms, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Depth along the axis (inf for nothing) and geom numbers (-1 for nothing) by mj_ray."""
+    spec = mujoco.MjSpec()
+    for i, name in enumerate(geoms.types):
+        quat = np.zeros(4)
+        mujoco.mju_mat2Quat(quat, np.asarray(geoms.mat[0, i], np.float64).ravel())
+        spec.worldbody.add_geom(
+            type=getattr(mujoco.mjtGeom, f"mjGEOM_{name.upper()}"),
+            size=np.asarray(geoms.size[0, i], np.float64),
+            pos=np.asarray(geoms.pos[0, i], np.float64),
+            quat=quat,
+        )
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    eye = np.asarray(camera.pos[0], np.float64)
+    turn = np.asarray(camera.mat[0], np.float64)
+    pixel = 2.0 * math.tan(0.5 * float(camera.fovy[0])) / SIDE
+    at = pixel * (np.arange(SIDE) - MIDDLE)
+    depth, segment = np.full((SIDE, SIDE), np.inf), np.full((SIDE, SIDE), -1)
+    hit = np.zeros(1, np.int32)
+    for row, column in np.ndindex(SIDE, SIDE):
+        ray = turn @ [at[column], -at[row], -1.0]
+        distance = mujoco.mj_ray(model, data, eye, ray, None, 1, -1, hit)
+        if distance >= 0:
+            depth[row, column], segment[row, column] = distance, hit[0]
+    return depth, segment
+
+
+def away_from_edges(segment: np.ndarray) -> np.ndarray:
+    """True where a pixel and its eight neighbours show the same geom."""
+    padded = np.pad(segment, 1, mode="edge")
+    shifts = [(i, j) for i in range(3) for j in range(3)]
+    return np.all([padded[i : i + SIDE, j : j + SIDE] == segment for i, j in shifts], axis=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_agrees_with_mujocos_rays(seed):
+    geoms, camera = random_scene(seed)
+    image: Image = draw(geoms, camera, sun(), no_table())
+    depth, segment = mujoco_image(geoms, camera)
+    inner = away_from_edges(segment)
+    assert (segment[inner] >= 0).mean() > 0.2, "the scene must fill part of the picture"
+    agree = np.asarray(image.segmentation[0]) == segment
+    assert agree[inner].mean() >= 0.99
+    both = inner & agree & (segment >= 0)
+    error = np.abs(np.asarray(image.depth[0])[both] - depth[both])
+    assert np.median(error) < 1e-4
+    assert error.max() < 1e-3
+
+
+# ------------------------------------------------------------------ tiles and bad input
+
+
+def small_scene() -> tuple:
+    """Two scenes of a box over the table."""
+    geoms = RenderGeoms(
+        types=("box",),
+        size=jnp.full((2, 1, 3), 0.1),
+        pos=f32([[[0.0, 0.0, 0.3]], [[0.2, 0.1, 0.2]]]),
+        mat=f32(np.tile(np.eye(3), (2, 1, 1, 1))),
+        rgb=jnp.full((2, 1, 3), 0.8),
+        rgb2=jnp.full((2, 1, 3), 0.2),
+        texture=jnp.full((2, 1), TEXTURES.index("wood"), jnp.int32),
+        texture_scale=jnp.full((2, 1), 0.1),
+        visible=jnp.ones((2, 1), bool),
+    )
+    return geoms, above(n=2), sun((1.0, 0.5, -2.0), 2), default_backdrop(2)
+
+
+def test_tiles_do_not_show():
+    """One block at once, or all: the same pictures; 40 pixels are no multiple of a block."""
+    scene = small_scene()
+    pictures = [
+        jax.jit(partial(render, height=40, width=40, tile=tile))(*scene) for tile in (256, 1 << 20)
+    ]
+    one, all_at_once = (jax.tree.map(np.asarray, picture) for picture in pictures)
+    assert one.rgb.shape == (2, 40, 40, 3)
+    np.testing.assert_array_equal(one.segmentation, all_at_once.segmentation)
+    np.testing.assert_allclose(one.depth, all_at_once.depth, rtol=1e-5)
+    assert np.abs(one.rgb.astype(int) - all_at_once.rgb.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({"height": 0, "width": 8}, "height is 0"),
+        ({"height": 8, "width": -1}, "width is -1"),
+        ({"height": 8, "width": 8, "tile": 0}, "tile is 0"),
+    ],
+)
+def test_empty_pictures_are_refused(size, message):
+    with pytest.raises(ValueError, match=message):
+        render(*small_scene(), **size)
+
+
+def test_bad_scenes_are_refused():
+    geoms, camera, light, backdrop = small_scene()
+    size = {"height": 8, "width": 8}
+    with pytest.raises(ValueError, match=r"unknown geom type 'teapot': choose one of box"):
+        render(replace(geoms, types=("teapot",)), camera, light, backdrop, **size)
+    with pytest.raises(ValueError, match="2 cameras and 2 geom types"):
+        render(replace(geoms, types=("box", "box")), camera, light, backdrop, **size)
+    with pytest.raises(ValueError, match="light has 1 rows: 2 cameras need 2"):
+        render(geoms, camera, sun(), backdrop, **size)
+    nothing = jax.tree.map(lambda x: x[:0], (geoms, camera, light, backdrop))
+    with pytest.raises(ValueError, match="no cameras"):
+        render(*nothing, **size)

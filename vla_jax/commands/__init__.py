@@ -1,0 +1,9 @@
+"""The commands, one module each; importing them loads neither JAX nor MuJoCo.
+
+A command is a module with `NAME`, `SUMMARY` (a line), `DESCRIPTION` (its help), `add_arguments`
+and `run(args, progress) -> Outcome`, and if need be `AGAIN`: what to do after an interruption.
+"""
+
+from vla_jax.commands import bench, demo, design, doctor, evaluate, inspect, pretrain, render, train
+
+COMMANDS = (demo, design, inspect, pretrain, train, evaluate, render, bench, doctor)

@@ -1,0 +1,76 @@
+"""`vla-jax eval`: success of a policy with its confidence interval."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vla_jax.commands.common import Outcome, add_backend, add_scenes, percent, positive
+from vla_jax.progress import Progress
+
+NAME = "eval"
+SUMMARY = "success of a policy on scenes, with a confidence interval"
+DESCRIPTION = """\
+Plays episodes without exploration noise, scene after scene in turn, and counts successes.
+Two policies with the same scenes, seed and numbers meet the same starts."""
+AGAIN = "run the same command again to start over"
+
+_BULK = ("solved", "steps")  # one entry per episode
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own arguments."""
+    parser.add_argument("policy", type=Path, metavar="RUN", help="run of the policy, or a demo")
+    add_scenes(parser)
+    parser.add_argument(
+        "--episodes",
+        type=positive,
+        default=256,
+        metavar="E",
+        help="episodes in all (default %(default)s)",
+    )
+    parser.add_argument(
+        "--num-envs",
+        type=positive,
+        metavar="N",
+        help="parallel environments (default: one per episode, at most 256)",
+    )
+    parser.add_argument(
+        "--domain",
+        choices=("train", "transfer"),
+        default="train",
+        help="physics and pictures as in training (default); transfer comes later",
+    )
+    add_backend(parser)
+
+
+def run(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """Plays the episodes."""
+    if args.domain == "transfer":
+        raise ValueError("--domain transfer comes with a later version: use --domain train")
+    from generation.store import load_scenes
+    from vla_jax.api import evaluate, load_policy
+
+    scenes = load_scenes(args.scenes)
+    policy = load_policy(args.policy)
+    stage = progress.stage("playing episodes", args.episodes)
+    result = evaluate(
+        policy,
+        scenes,
+        args.episodes,
+        args.seed,
+        num_envs=args.num_envs,
+        backend=args.backend,
+        progress=stage.callback,
+    )
+    data = {key: value for key, value in result.to_json().items() if key not in _BULK}
+    low, high = result.ci95
+    lines = [
+        f"{percent(result.success_rate)} of {result.episodes} episodes solved "
+        f"(95 % interval {percent(low)} to {percent(high)})"
+    ]
+    if result.mean_time_to_success_s is not None:
+        lines.append(f"solved after {result.mean_time_to_success_s:.1f} s on average")
+    if result.broken:
+        lines.append(f"{result.broken} episodes ended by a fault of the physics count as failed")
+    return Outcome(data, "\n".join(lines))
