@@ -125,7 +125,10 @@ def probe_agent(steps: int = 1, std: float = 0.2) -> Agent:
     def act(params, obs, key):
         return integrate(velocity(params, obs), key, (obs.goal.shape[0], 2, 3), steps)
 
-    return Agent(sample, evaluate, value, act)
+    def is_critic(params):
+        return {name: name in ("v", "v2") for name in params}
+
+    return Agent(sample, evaluate, value, act, is_critic)
 
 
 def probe_params() -> dict[str, jax.Array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from probes import Probe, ProbeBatch, ProbeObs, probe_agent, probe_params
 from vla_jax.rl.flow import chain_log_prob, sample_chain
 from vla_jax.rl.gae import generalized_advantages
 from vla_jax.rl.iteration import init_train_state, make_iteration, scene_logits
-from vla_jax.rl.ppo import PPOConfig
+from vla_jax.rl.ppo import PPOConfig, Transitions, init_optimizers, update
 
 
 def test_gae_by_hand():
@@ -80,7 +82,7 @@ def test_chain_gradient_against_finite_differences():
 def run(env, config, iterations, seed=0, length=8):
     agent, batch = probe_agent(), ProbeBatch()
     iterate = make_iteration(env, agent, config, length)
-    state = init_train_state(probe_params(), env, batch, config, seed)
+    state = init_train_state(probe_params(), env, batch, agent, config, seed)
     for _ in range(iterations):
         state, metrics = iterate(state, batch)
     return state, metrics
@@ -114,9 +116,8 @@ def test_warmup_leaves_the_policy_alone():
 @pytest.mark.parametrize("truncate, worth", [(True, 1.0 / (1.0 - 0.5)), (False, 1.0)])
 def test_value_of_a_constant_reward(truncate, worth):
     """One step episodes paying 1: worth 1 if they end, 1/(1-γ) = 2 if they are merely cut off."""
-    config = PPOConfig(
-        epochs=4, minibatches=2, learning_rate=2e-2, discount=0.5, lam=0.0, power=0.0
-    )
+    config = PPOConfig(epochs=1, minibatches=2, critic_epochs=4, critic_learning_rate=2e-2)
+    config = replace(config, discount=0.5, lam=0.0, power=0.0)
     env = Probe(64, truncate=truncate, constant=1.0)
     state, _ = run(env, config, 120)
     value = probe_agent().value(state.params, jnp.array([[0.1, 1.0], [-0.5, 1.0]]))
@@ -125,8 +126,6 @@ def test_value_of_a_constant_reward(truncate, worth):
 
 def test_nan_never_reaches_the_update():
     """A minibatch whose gradient is not finite changes nothing and is counted."""
-    from vla_jax.rl.ppo import Transitions, optimizer, update
-
     config = PPOConfig(epochs=1, minibatches=1)
     agent, params = probe_agent(), probe_params()
     obs = ProbeObs(jnp.array([0.1, jnp.nan]))
@@ -134,17 +133,19 @@ def test_nan_never_reaches_the_update():
     data = Transitions(
         obs, jnp.ones((2, 2)), jnp.zeros((2, 14)), chain, log_prob, *jnp.ones((2, 2)), jnp.ones(2)
     )
+    state = init_optimizers(params, agent, config)
     new, _, metrics = update(
-        params, optimizer(config).init(params), agent, data, jax.random.key(1), config, jnp.ones(())
+        params, state, agent, data, jax.random.key(1), config, jnp.bool_(True)
     )
     assert float(metrics["skipped_updates"]) == 1.0
-    assert all(bool((new[k] == params[k]).all()) for k in params)
+    assert all(bool((new[k] == params[k]).all()) for k in ("w", "b", "t", "s"))
+    assert all(bool(jnp.isfinite(x).all()) for x in new.values())
 
 
 def test_iteration_compiles_once():
     env, config = Probe(16), PPOConfig(epochs=1, minibatches=2)
     iterate = make_iteration(env, probe_agent(), config, 4)
-    state = init_train_state(probe_params(), env, ProbeBatch(), config, 0)
+    state = init_train_state(probe_params(), env, ProbeBatch(), probe_agent(), config, 0)
     for _ in range(3):
         state, _ = iterate(state, ProbeBatch())
     assert iterate._cache_size() == 1

@@ -28,7 +28,6 @@ from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
 from vla_jax.evaluate import run_evaluation
 from vla_jax.imitation import ImitationConfig, pretrain
 from vla_jax.models.config import PolicyConfig, get_config
-from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, load_policy
 from vla_jax.tokenizers import WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
@@ -36,36 +35,41 @@ from vla_jax.train import TrainConfig, fine_tune
 # The demo's own difficulty: small workspace, one distractor, compact objects.
 WORKSPACE = (0.18, 0.36, -0.15, 0.15)
 
+# What the scenes are asked for; the designer fills in objects, colours, layout and wording.
 TRAIN_SENTENCES = (
     "put something in a container",
-    "put something on something",
+    "place any object onto something",
+    "drop a toy into a bowl",
+    "move a vegetable onto a plate",
+    "put a drink in a tray",
 )
-HELDOUT_SENTENCES = TRAIN_SENTENCES
+HELDOUT_SENTENCES = (
+    "put something in a container",
+    "lay any object on top of something",
+    "get a fruit inside a basket",
+    "transfer a toy upon a board",
+)
 
 
 @dataclass(frozen=True)
 class DemoConfig:
     """Sizes of the demo."""
 
-    narrow_scenes: int = 8
-    train_scenes: int = 64
+    narrow_scenes: int = 32
+    train_scenes: int = 256
     heldout_scenes: int = 64
-    episodes: int = 256
+    episodes: int = 512
     policy: PolicyConfig = get_config("tiny")
     imitation: ImitationConfig = ImitationConfig()
     train: TrainConfig = TrainConfig()
-    # Where the demonstrations are recorded: a few scenes that hardly vary.
+    # Where the demonstrations are recorded: few scenes, hardly turned objects.
     narrow: Randomization = Randomization(
-        object_xy=0.02,
-        object_yaw=0.5,
-        joints=0.02,
-        camera=0.0,
-        ambient_low=0.3,
-        ambient_high=0.3,
-        workspace=WORKSPACE,
+        object_xy=0.08, object_yaw=0.5, camera=0.03, workspace=WORKSPACE
     )
+    # Where the stills are taken: objects anywhere.
+    still: Randomization = Randomization(object_xy=0.15, camera=0.03, workspace=WORKSPACE)
     # Where PPO learns and where both policies are judged.
-    wide: Randomization = Randomization(object_xy=0.06, camera=0.03, workspace=WORKSPACE)
+    wide: Randomization = Randomization(object_xy=0.1, camera=0.03, workspace=WORKSPACE)
     env: EnvConfig = EnvConfig(episode_steps=32, reward="shaped")
 
 
@@ -109,10 +113,11 @@ def run_demo(
     clock.mark("design")
     if not (out / "baseline" / "pretrain.json").exists():
         pretrain(
-            world.env(config.imitation.num_envs, narrow=True),
+            world.env(config.imitation.num_envs, config.narrow),
             world.batch("narrow"),
-            world.env(config.imitation.num_envs),
+            world.env(config.imitation.num_envs, config.still),
             world.batch("train"),
+            world.env(1).config,
             world.policy,
             world.tokenizer.words,
             config.imitation,
@@ -214,11 +219,10 @@ class _World:
     def batch(self, name: str) -> SceneBatch:
         return build_batch(self.scenes[name], self.tokenizer, template=self.template)
 
-    def env(self, num_envs: int, *, narrow: bool = False) -> Env:
-        ranges = self.config.narrow if narrow else self.config.wide
+    def env(self, num_envs: int, ranges: Randomization | None = None) -> Env:
         settings = dataclasses.replace(
             self.config.env,
-            randomization=ranges,
+            randomization=ranges or self.config.wide,
             image_size=self.policy.image_size,
             wrist_size=self.policy.wrist_size,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -43,6 +44,7 @@ def wilson_interval(successes: int, episodes: int, z: float = 1.959964) -> tuple
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+@functools.lru_cache(maxsize=8)
 def make_episode(env: Env, agent: Agent) -> Callable:
     """One whole episode per environment: (params, batch, key, scene i32[N]) → dict of [N].
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sim.env import Env
 from sim.randomize import Randomization
 from sim.scene_batch import SceneBatch
 from vla_jax.pictures import film_frames, save_gif
+from vla_jax.rl.ppo import Agent
 from vla_jax.run import Policy
 
 
@@ -32,29 +34,13 @@ def record_episode(
         pictures u8[F, N, size, size, 3], success bool[N] and last control step i32[N] of the first
         episode; an environment's pictures stand still from its last step on.
     """
-    chunks = env.config.episode_steps // env.config.chunk
-
-    @jax.jit
-    def play(params, batch, key):
-        key_reset, key_act = jax.random.split(key)
-        state, obs = env.reset_to(batch, key_reset, jnp.asarray(scene))
-
-        def step(carry, key):
-            state, obs = carry
-            actions = policy.agent.act(params, obs, key)
-            act = lambda state, i: (actions[:, i], state)  # noqa: E731
-            state, out, seen = env.run_chunk(batch, state, act, env.config.chunk)
-            over = out.terminated | out.truncated
-            return (state, out.observation), (seen, over, out.success, out.info["length"])
-
-        return jax.lax.scan(step, (state, obs), jax.random.split(key_act, chunks))[1]
-
-    seen, over, success, length = play(policy.params, batch, jax.random.key(seed))
+    play, draw = _player(env, policy.agent, size)
+    scene_of = jnp.asarray(scene)
+    seen, over, success, length = play(policy.params, batch, jax.random.key(seed), scene_of)
     first = np.argmax(np.asarray(over), axis=0)
     rows = np.arange(env.num_envs)
     solved, last = np.asarray(success)[first, rows], np.asarray(length)[first, rows]
     frames = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
-    draw = jax.jit(lambda batch, state: env.render(batch, state, size))
     pictures = []
     for f in range(env.config.episode_steps):
         step = np.minimum(f, last - 1)
@@ -64,6 +50,28 @@ def record_episode(
         if f > last.max():
             break
     return np.stack(pictures), solved, last
+
+
+@functools.lru_cache(maxsize=4)
+def _player(env: Env, agent: Agent, size: int) -> tuple[Callable, Callable]:
+    """Compiled once for all policies of one shape: play an episode, draw a state."""
+
+    def play(params, batch, key, scene):
+        key_reset, key_act = jax.random.split(key)
+        state, obs = env.reset_to(batch, key_reset, scene)
+
+        def step(carry, key):
+            state, obs = carry
+            actions = agent.act(params, obs, key)
+            act = lambda state, i: (actions[:, i], state)  # noqa: E731
+            state, out, seen = env.run_chunk(batch, state, act, env.config.chunk)
+            over = out.terminated | out.truncated
+            return (state, out.observation), (seen, over, out.success, out.info["length"])
+
+        chunks = env.config.episode_steps // env.config.chunk
+        return jax.lax.scan(step, (state, obs), jax.random.split(key_act, chunks))[1]
+
+    return jax.jit(play), jax.jit(lambda batch, state: env.render(batch, state, size))
 
 
 def film_policy(

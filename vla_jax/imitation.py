@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from sim.env import Env
+from sim.env import Env, EnvConfig
 from sim.expert import expert_action
 from sim.robots.kinematics import solve_ik
 from sim.scene_batch import SceneBatch
@@ -33,10 +33,10 @@ class ImitationConfig:
     noise: float = 0.15
     # Still pictures of scenes with the arm anywhere: they teach what the words refer to, the part
     # that a large VLA's vision-language pretraining plays.
-    stills: int = 8000
+    stills: int = 24000
     # Demonstrations and stills of one minibatch, and minibatches in all.
-    demo_rows: int = 160
-    still_rows: int = 96
+    demo_rows: int = 128
+    still_rows: int = 128
     steps: int = 1500
     learning_rate: float = 1e-3
     ground_weight: float = 1.0
@@ -219,6 +219,7 @@ def pretrain(
     batch: SceneBatch,
     still_env: Env,
     still_batch: SceneBatch,
+    deploy: EnvConfig,
     policy: PolicyConfig,
     words: tuple[str, ...],
     settings: ImitationConfig,
@@ -230,7 +231,8 @@ def pretrain(
 
     Args:
         env, batch: where the expert is recorded.
-        still_env, still_batch: where the stills are taken; their configuration becomes the policy's.
+        still_env, still_batch: where the stills are taken.
+        deploy: the environment that the policy is meant for; saved with it.
         policy: sizes of the policy.
         words: its vocabulary.
         settings: of data and training.
@@ -274,7 +276,7 @@ def pretrain(
         "loss": log[-1]["flow_loss"],
         "ground_error_dm": log[-1]["ground_error_dm"],
     }
-    RunConfig(policy, words, still_env.config, seed, asdict(settings)).save(out)
+    RunConfig(policy, words, deploy, seed, asdict(settings)).save(out)
     write_json(Path(out) / "pretrain.json", summary | {"log": log})
     save_checkpoint(out, settings.steps, params)
     return summary

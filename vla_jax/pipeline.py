@@ -47,7 +47,7 @@ def pretrain_on(
     world = build_env(settings.num_envs, env, backend=backend)
     batch = build_batch(scenes, tokenizer, backend=backend)
     return pretrain(
-        world, batch, world, batch, policy, tokenizer.words, settings, seed, Path(out), stage
+        world, batch, world, batch, env, policy, tokenizer.words, settings, seed, Path(out), stage
     )
 
 

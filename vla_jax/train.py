@@ -30,14 +30,14 @@ def silent(done: int, total: int, note: str) -> None:
 class TrainConfig:
     """Settings of a fine-tuning run."""
 
-    iterations: int = 150
+    iterations: int = 160
     num_envs: int = 256
     # Action chunks per environment and iteration.
     length: int = 12
     # Strength of the success-weighted choice of scenes; 0 draws them uniformly.
     focus: float = 3.0
     # Iterations between checkpoints.
-    save_every: int = 20
+    save_every: int = 5
     ppo: PPOConfig = PPOConfig()
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ def fine_tune(
     """
     out = Path(out)
     iterate = make_iteration(env, policy.agent, settings.ppo, settings.length, settings.focus)
-    state = init_train_state(policy.params, env, batch, settings.ppo, seed)
+    state = init_train_state(policy.params, env, batch, policy.agent, settings.ppo, seed)
     start = 0
     if checkpoint_steps(out):
         start, params, rest = load_checkpoint(out, state.params, _without_params(state))

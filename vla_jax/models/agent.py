@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -24,6 +25,7 @@ def _merger(config: PolicyConfig) -> Callable[[nnx.State], VLA]:
     return lambda params: nnx.merge(graph, params)
 
 
+@functools.lru_cache(maxsize=8)
 def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
     """Pure functions of the policy with `flow_steps` (K) integration steps of the flow."""
     merge = _merger(config)
@@ -52,7 +54,12 @@ def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
         prefix, _ = vla.see(obs)
         return integrate(lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps)
 
-    return Agent(sample, evaluate, value, act)
+    def is_critic(params):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: "value_layers" in jax.tree_util.keystr(path), params
+        )
+
+    return Agent(sample, evaluate, value, act, is_critic)
 
 
 def make_imitation_loss(config: PolicyConfig):

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vla_jax.rl.ppo import Agent, PPOConfig, optimizer, update
+from vla_jax.rl.ppo import Agent, PPOConfig, init_optimizers, update
 from vla_jax.rl.rollout import collect
 
 
@@ -27,13 +27,15 @@ class TrainState:
     solved: jax.Array  # f32[S] running success rate of every training scene
 
 
-def init_train_state(params, env, batch, config: PPOConfig, seed: int) -> TrainState:
+def init_train_state(
+    params, env, batch, agent: Agent, config: PPOConfig, seed: int
+) -> TrainState:
     """A fresh run from the parameters of a pretrained policy."""
     key_env, key = jax.random.split(jax.random.key(seed))
     state, obs = jax.jit(env.reset)(batch, key_env)
     start = TrainState(
         params=params,
-        opt_state=optimizer(config).init(params),
+        opt_state=init_optimizers(params, agent, config),
         env=state,
         obs=obs,
         key=key,
@@ -76,9 +78,18 @@ def make_iteration(
         key, key_rollout, key_update = jax.random.split(state.key, 3)
         logits = scene_logits(state.solved, focus)
         env_state, obs, data, stats, scalars = collect(
-            state.params, agent, env, batch, state.env, state.obs, key_rollout, length, config, logits
+            state.params,
+            agent,
+            env,
+            batch,
+            state.env,
+            state.obs,
+            key_rollout,
+            length,
+            config,
+            logits,
         )
-        learn = (state.iteration >= config.value_warmup).astype(jnp.float32)
+        learn = state.iteration >= config.value_warmup
         params, opt_state, losses = update(
             state.params, state.opt_state, agent, data, key_update, config, learn
         )

@@ -27,28 +27,33 @@ class Agent(NamedTuple):
     value: Callable[..., jax.Array]
     # (params, obs, key) -> action chunk f32[B, C, A] without exploration noise.
     act: Callable[..., jax.Array]
+    # (params) -> pytree of bool, true for the parameters of `value`; the other functions use none
+    # of those, so the two sets are trained apart.
+    is_critic: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class PPOConfig:
     """Settings of the update. Discount and λ are per action chunk."""
 
-    discount: float = 0.97
+    discount: float = 0.95
     lam: float = 0.9
     # Clip range of the tempered ratio r = exp(power * Δ log p).
     clip: float = 0.2
     # Exponent on the ratio of the chunk's joint likelihood (the paper's s).
     power: float = 0.2
     epochs: int = 2
-    minibatches: int = 6
-    learning_rate: float = 3e-4
-    # Iterations in which only the value head learns.
-    value_warmup: int = 2
+    minibatches: int = 3
+    learning_rate: float = 1e-4
     max_grad_norm: float = 0.5
-    value_weight: float = 0.5
     entropy_weight: float = 0.0
     # Weight of the auxiliary localization loss (where the named objects are).
-    ground_weight: float = 0.5
+    ground_weight: float = 5.0
+    # The critic is small and sees the simulator's state: it learns faster, and alone at first.
+    critic_epochs: int = 10
+    critic_learning_rate: float = 1e-3
+    # Iterations in which only the critic learns.
+    value_warmup: int = 3
 
 
 class Transitions(NamedTuple):
@@ -64,25 +69,39 @@ class Transitions(NamedTuple):
     valid: jax.Array  # f32[...] 0 where the physics broke: never learned from
 
 
-def optimizer(config: PPOConfig) -> optax.GradientTransformation:
-    """Adam on gradients clipped by their global norm."""
-    return optax.chain(
-        optax.clip_by_global_norm(config.max_grad_norm),
-        optax.adam(config.learning_rate, eps=1e-5),
-    )
+def optimizers(
+    agent: Agent, config: PPOConfig
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Adam for the policy and for the critic; each leaves the other's parameters alone."""
+
+    def only(rate: float, critic: bool) -> optax.GradientTransformation:
+        adam = optax.chain(
+            optax.clip_by_global_norm(config.max_grad_norm), optax.adam(rate, eps=1e-5)
+        )
+        labels = lambda params: jax.tree.map(  # noqa: E731
+            lambda mine: "learn" if mine == critic else "keep", agent.is_critic(params)
+        )
+        return optax.partition({"learn": adam, "keep": optax.set_to_zero()}, labels)
+
+    return only(config.learning_rate, False), only(config.critic_learning_rate, True)
 
 
-def loss(
-    params: Params, agent: Agent, batch: Transitions, config: PPOConfig, learn_policy: jax.Array
+def init_optimizers(params: Params, agent: Agent, config: PPOConfig) -> tuple[Any, Any]:
+    """Optimizer states of policy and critic."""
+    policy, critic = optimizers(agent, config)
+    return policy.init(params), critic.init(params)
+
+
+def policy_loss(
+    params: Params, agent: Agent, batch: Transitions, config: PPOConfig
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Clipped surrogate + value + auxiliary localization loss of one minibatch.
+    """Clipped surrogate and auxiliary localization loss of one minibatch.
 
     Args:
         params: the policy's parameters.
         agent: pure functions of the policy.
         batch: transitions with leading axis [B]; advantages are normalized over the rollout.
         config: settings.
-        learn_policy: f32[], 0 during value warm-up and 1 after.
 
     Returns:
         the loss f32[] and its parts, each f32[].
@@ -92,76 +111,97 @@ def loss(
     def mean(x: jax.Array) -> jax.Array:
         return jnp.sum(x * batch.valid) / total
 
-    log_prob, entropy, ground = agent.evaluate(
-        params, batch.obs, batch.chain, batch.located
-    )
+    log_prob, entropy, ground = agent.evaluate(params, batch.obs, batch.chain, batch.located)
     log_ratio = log_prob - batch.log_prob
     ratio = jnp.exp(config.power * log_ratio)
     clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
-    surrogate = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
-    value = agent.value(params, batch.privileged)
-    value_loss = mean((value - batch.value_target) ** 2)
-    ground_loss = mean(ground)
-    policy_loss = -mean(surrogate) - config.entropy_weight * mean(entropy)
-    total_loss = (
-        learn_policy * (policy_loss + config.ground_weight * ground_loss)
-        + config.value_weight * value_loss
-    )
+    surrogate = mean(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage))
     parts = {
-        "policy_loss": -mean(surrogate),
-        "value_loss": value_loss,
-        "ground_loss": ground_loss,
+        "policy_loss": -surrogate,
+        "ground_loss": mean(ground),
         "entropy": mean(entropy),
         "approx_kl": mean(jnp.expm1(log_ratio) - log_ratio),
         "clip_fraction": mean((jnp.abs(ratio - 1.0) > config.clip).astype(jnp.float32)),
         "max_ratio_error": jnp.max(jnp.abs(ratio - 1.0) * batch.valid),
     }
-    return total_loss, parts
+    extra = config.ground_weight * parts["ground_loss"] - config.entropy_weight * parts["entropy"]
+    return extra - surrogate, parts
+
+
+def critic_loss(params: Params, agent: Agent, batch: Transitions) -> jax.Array:
+    """Mean squared error of the values of one minibatch, f32[]."""
+    error = agent.value(params, batch.privileged) - batch.value_target
+    return jnp.sum(error**2 * batch.valid) / jnp.maximum(batch.valid.sum(), 1.0)
 
 
 def update(
     params: Params,
-    opt_state: optax.OptState,
+    opt_state: tuple[Any, Any],
     agent: Agent,
     data: Transitions,
     key: jax.Array,
     config: PPOConfig,
     learn_policy: jax.Array,
-) -> tuple[Params, optax.OptState, dict[str, jax.Array]]:
-    """Epochs of shuffled minibatches over a flattened rollout.
+) -> tuple[Params, tuple[Any, Any], dict[str, jax.Array]]:
+    """Epochs of shuffled minibatches over a flattened rollout: the policy's, then the critic's.
+
+    An update whose gradient is not finite is skipped and counted.
 
     Args:
+        opt_state: from `init_optimizers`.
         data: transitions with leading axis [B], B divisible by `config.minibatches`.
-        learn_policy: f32[], 0 during value warm-up.
+        learn_policy: bool[], false during value warm-up.
 
     Returns:
-        new parameters and optimizer state, and the loss parts averaged over all minibatches, with
-        `max_ratio_error` of the very first minibatch (0 up to rounding).
+        new parameters and optimizer states, and the loss parts averaged over all minibatches, with
+        `first_ratio_error` of the very first minibatch (0 up to rounding).
     """
-    size = data.advantage.shape[0]
-    if size % config.minibatches:
+    policy_adam, critic_adam = optimizers(agent, config)
+    key_policy, key_critic = jax.random.split(key)
+
+    def policy_step(carry, rows):
+        batch = jax.tree.map(lambda x: x[rows], data)
+        grads, parts = jax.grad(policy_loss, has_aux=True)(carry[0], agent, batch, config)
+        carry, sound, norm = _apply(policy_adam, carry, grads, learn_policy)
+        return carry, parts | {"grad_norm": norm, "skipped_updates": 1.0 - sound}
+
+    def critic_step(carry, rows):
+        batch = jax.tree.map(lambda x: x[rows], small)
+        value, grads = jax.value_and_grad(critic_loss)(carry[0], agent, batch)
+        carry, _, _ = _apply(critic_adam, carry, grads, jnp.bool_(True))
+        return carry, value
+
+    carry = (params, opt_state[0])
+    rows = _shuffled(key_policy, data.advantage.shape[0], config.epochs, config.minibatches)
+    carry, parts = jax.lax.scan(policy_step, carry, rows)
+    params, policy_state = carry
+    # The critic needs no pictures: leave them out of its minibatches.
+    small = data._replace(obs=None, chain=None, located=None)
+    rows = _shuffled(key_critic, data.advantage.shape[0], config.critic_epochs, config.minibatches)
+    (params, critic_state), values = jax.lax.scan(critic_step, (params, opt_state[1]), rows)
+    metrics = {name: jnp.mean(x) for name, x in parts.items()}
+    metrics["value_loss"] = values[-1]
+    metrics["first_ratio_error"] = parts["max_ratio_error"][0]
+    return params, (policy_state, critic_state), metrics
+
+
+def _shuffled(key: jax.Array, size: int, epochs: int, minibatches: int) -> jax.Array:
+    """Row numbers i32[epochs * minibatches, size / minibatches], each epoch a permutation."""
+    if size % minibatches:
         raise ValueError(
-            f"{size} samples do not divide into {config.minibatches} minibatches: "
+            f"{size} samples do not divide into {minibatches} minibatches: "
             "choose num_envs x rollout length as a multiple of it"
         )
-    apply = optimizer(config)
-    keys = jax.random.split(key, config.epochs)
-    order = jax.vmap(lambda k: jax.random.permutation(k, size))(keys)
-    order = order.reshape(config.epochs * config.minibatches, -1)
+    order = jax.vmap(lambda k: jax.random.permutation(k, size))(jax.random.split(key, epochs))
+    return order.reshape(epochs * minibatches, -1)
 
-    def step(carry, rows):
-        params, opt_state = carry
-        batch = jax.tree.map(lambda x: x[rows], data)
-        grads, parts = jax.grad(loss, has_aux=True)(params, agent, batch, config, learn_policy)
-        parts["grad_norm"] = optax.tree.norm(grads)
-        changes, new_opt_state = apply.update(grads, opt_state, params)
-        sound = jnp.isfinite(parts["grad_norm"])
-        new_params = optax.apply_updates(params, changes)
-        keep = lambda new, old: jnp.where(sound, new, old)  # noqa: E731
-        carry = jax.tree.map(keep, (new_params, new_opt_state), (params, opt_state))
-        return carry, parts | {"skipped_updates": 1.0 - sound}
 
-    (params, opt_state), parts = jax.lax.scan(step, (params, opt_state), order)
-    metrics = {name: jnp.mean(x) for name, x in parts.items()}
-    metrics["first_ratio_error"] = parts["max_ratio_error"][0]
-    return params, opt_state, metrics
+def _apply(adam, carry, grads, wanted: jax.Array):
+    """One optimizer step if it is wanted and finite; also returns whether it is, and the norm."""
+    params, state = carry
+    norm = optax.tree.norm(grads)
+    changes, new_state = adam.update(grads, state, params)
+    sound = jnp.isfinite(norm)
+    new = (optax.apply_updates(params, changes), new_state)
+    carry = jax.tree.map(lambda a, b: jnp.where(sound & wanted, a, b), new, (params, state))
+    return carry, sound.astype(jnp.float32), norm
