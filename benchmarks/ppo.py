@@ -73,7 +73,9 @@ def make_world(quick: bool, seed: int = 0) -> World:
 def whole(world: World) -> tuple[Callable[[], Any], float]:
     """A call that runs the next iteration, and the iteration's compile time (s)."""
     iterate = make_iteration(world.env, world.agent, world.ppo, world.length, world.focus)
-    state: TrainState = init_train_state(world.params, world.env, world.batch, world.ppo, 0)
+    state: TrainState = init_train_state(
+        world.params, world.env, world.batch, world.agent, world.ppo, 0
+    )
     program, compile_s = common.compiled(iterate, state, world.batch)
 
     def call() -> Any:
@@ -90,7 +92,7 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
     "physics" is the environment without its pictures: engine, inverse kinematics, task and resets.
     """
     env, batch, agent, params = world.env, world.batch, world.agent, world.params
-    start = init_train_state(params, env, batch, world.ppo, 0)
+    start = init_train_state(params, env, batch, agent, world.ppo, 0)
     keys = jax.random.split(jax.random.key(1), world.length)
     shape = (world.length, env.num_envs, env.config.chunk, 7)
     actions = jax.random.uniform(jax.random.key(2), shape, minval=-1.0, maxval=1.0)

@@ -130,9 +130,9 @@ class _World:
         self.data.ctrl[:] = self.setup.home
         mujoco.mj_forward(self.model, self.data)
 
-    def tool(self, data: mujoco.MjData | None = None) -> np.ndarray:
+    def tool(self, data: mujoco.MjData) -> np.ndarray:
         """Position of the tool, m."""
-        data, body = data or self.data, self.setup.tool_body
+        body = self.setup.tool_body
         return data.xpos[body] + data.xmat[body].reshape(3, 3) @ self.setup.tool_pos
 
     def solve(self, joints: np.ndarray, tool: np.ndarray, turn: np.ndarray) -> np.ndarray:

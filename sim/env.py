@@ -134,7 +134,8 @@ class Env:
         n, r = keys.shape[0], self.config.randomization
         if scene is None:
             logits = jnp.zeros(batch.num_scenes) if scene_logits is None else scene_logits
-            scene = draw(0, lambda k: jax.random.categorical(k, logits)).astype(jnp.int32)
+            scene = draw(0, lambda k: jax.random.categorical(k, logits))
+        scene = jnp.asarray(scene, jnp.int32)
         phrase = draw(1, lambda k: jax.random.randint(k, (), 0, batch.instruction.shape[1]))
         qpos = batch.qpos0[scene]
         joints = qpos[:, : self.rig.num_arm] + draw(
@@ -186,9 +187,7 @@ class Env:
 
     # ------------------------------------------------------------------ step
 
-    def step(
-        self, batch: SceneBatch, state: EnvState, action: jax.Array
-    ) -> tuple[EnvState, Step]:
+    def step(self, batch: SceneBatch, state: EnvState, action: jax.Array) -> tuple[EnvState, Step]:
         """One control step with same-step automatic reset.
 
         Args:
@@ -216,6 +215,7 @@ class Env:
         An episode that ends within the chunk earns nothing after its end. The state before the
         reset is worth a value: `info["privileged"]` f32[N, 25] is the critic's view of it.
         """
+
         def act(state, step):
             return actions[:, step], None
 
@@ -284,7 +284,7 @@ class Env:
         physics = self.physics.step(batch, state.physics, ctrl, self.substeps(batch))
         state = replace(state, physics=physics, time=state.time + 1)
         view = self.view(batch, state)
-        held = jnp.where(task.is_success(view.contacts), state.held + 1, 0)
+        held = (state.held + 1) * task.is_success(view.contacts)
         success = (held >= self.config.hold_steps) & physics.finite
         progress = jnp.where(success, 1.0, task.potential(view))
         reward = success.astype(jnp.float32)

@@ -63,7 +63,9 @@ def shift_objects(
     n, k = radius.shape
     key_shift, key_yaw = jax.random.split(key)
     r = randomization
-    shift = jax.random.uniform(key_shift, (n, _TRIES, k, 2), minval=-r.object_xy, maxval=r.object_xy)
+    shift = jax.random.uniform(
+        key_shift, (n, _TRIES, k, 2), minval=-r.object_xy, maxval=r.object_xy
+    )
     low = jnp.array([r.workspace[0], r.workspace[2]])
     high = jnp.array([r.workspace[1], r.workspace[3]])
     own = position[:, None, :, :2]

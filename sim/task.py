@@ -62,7 +62,8 @@ def potential(view: TaskView) -> jax.Array:
     above = (away < 0.8 * view.place_radius) * held * (view.bottom[:, 2] > 0.01)
     resting = view.contacts[:, RECEPTACLE] & ~view.contacts[:, TABLE]
     progress = 0.2 * reach + 0.2 * held + 0.15 * lift + 0.25 * carry + 0.1 * above
-    return jnp.where(resting & (away < view.place_radius), 1.0, progress)
+    placed = (resting & (away < view.place_radius)).astype(jnp.float32)
+    return placed + (1.0 - placed) * progress
 
 
 def privileged(view: TaskView) -> jax.Array:
@@ -90,5 +91,5 @@ PRIVILEGED_SIZE = 25
 
 
 def located(view: TaskView) -> jax.Array:
-    """Positions of target and receptacle, f32[N, 6] in decimetres: the auxiliary training target."""
+    """Positions of target and receptacle, f32[N, 6] in decimetres: an auxiliary target."""
     return jnp.concatenate([view.grasp, view.place], axis=-1) * 10.0

@@ -9,9 +9,7 @@ from sim.robots.kinematics import quat_to_mat
 from sim.scene_batch import SceneBatch
 
 
-def geoms_of(
-    batch: SceneBatch, scene: jax.Array, xpos: jax.Array, xmat: jax.Array
-) -> RenderGeoms:
+def geoms_of(batch: SceneBatch, scene: jax.Array, xpos: jax.Array, xmat: jax.Array) -> RenderGeoms:
     """All drawn geoms in the world frame.
 
     Args:

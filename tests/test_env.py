@@ -54,7 +54,9 @@ def test_wrap_half_turn():
 
 def test_shifted_objects_stay_apart():
     """Random layouts keep the clearance and the workspace; unused slots do not move."""
-    position = jnp.tile(jnp.array([[0.25, -0.08, 0.0], [0.25, 0.08, 0.0], [2.0, 2.0, 0.5]]), (64, 1, 1))
+    position = jnp.tile(
+        jnp.array([[0.25, -0.08, 0.0], [0.25, 0.08, 0.0], [2.0, 2.0, 0.5]]), (64, 1, 1)
+    )
     radius = jnp.tile(jnp.array([0.03, 0.08, 0.0]), (64, 1))
     active = jnp.tile(jnp.array([True, True, False]), (64, 1))
     ranges = Randomization(object_xy=0.1, workspace=(0.2, 0.3, -0.1, 0.1))
@@ -67,7 +69,7 @@ def test_shifted_objects_stay_apart():
 
 
 def test_reset_is_a_function_of_the_seed(world):
-    env, batch, reset, _ = world
+    _, batch, reset, _ = world
     first, obs = reset(batch, jax.random.key(3))
     again, _ = reset(batch, jax.random.key(3))
     other, _ = reset(batch, jax.random.key(4))
@@ -107,11 +109,15 @@ def test_step_compiles_once_whatever_the_scenes(world, scenes):
     env, batch, reset, _ = world
     step = jax.jit(chex.assert_max_traces(env.step, n=1))
     state, _ = reset(batch, jax.random.key(0))
-    for seed in (0, 1):
+    for _ in range(2):
         state, _ = step(batch, state, jnp.zeros((N, 7)))
         state = replace(state, time=jnp.full(N, env.config.episode_steps))  # force a reset
     turned = vj.make_env(scenes[::-1], num_envs=N, backend="native", image_size=32)[1]
-    step(replace(turned, instruction=batch.instruction, instruction_mask=batch.instruction_mask), state, jnp.zeros((N, 7)))
+    step(
+        replace(turned, instruction=batch.instruction, instruction_mask=batch.instruction_mask),
+        state,
+        jnp.zeros((N, 7)),
+    )
 
 
 def test_expert_solves_the_scenes(world):
@@ -126,7 +132,7 @@ def test_expert_solves_the_scenes(world):
             view = env.view(batch, state)
             return expert_action(view, env.rig.robot, env.tool_yaw(state)), view.contacts
 
-        state, out, contacts = env.run_chunk(batch, state, act, env.config.episode_steps)
+        _, out, _ = env.run_chunk(batch, state, act, env.config.episode_steps)
         return out.success, out.reward, out.info["length"]
 
     success, reward, length = play(batch, jax.random.key(5))
@@ -137,8 +143,8 @@ def test_expert_solves_the_scenes(world):
 
 
 def test_nan_ends_its_episode_only(world):
-    """A NaN state ends that environment's episode, is reported, pays nothing, and spreads nowhere."""
-    env, batch, reset, step = world
+    """A NaN ends that environment's episode, is reported, pays nothing and spreads nowhere."""
+    _, batch, reset, step = world
     state, _ = reset(batch, jax.random.key(2))
     qvel = state.physics.qvel.at[3].set(jnp.nan)
     sick = replace(state, physics=replace(state.physics, qvel=qvel))
@@ -154,14 +160,14 @@ def test_nan_ends_its_episode_only(world):
 
 
 def test_nan_action_is_harmless(world):
-    env, batch, reset, step = world
+    _, batch, reset, step = world
     state, _ = reset(batch, jax.random.key(2))
     after, out = step(batch, state, jnp.full((N, 7), jnp.nan))
     assert bool(jnp.isfinite(after.physics.qpos).all()) and not bool(out.info["broken"].any())
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"num_envs": 0}, "num_envs is 0"),
         ({"backend": "bullet"}, "unknown physics backend 'bullet'"),

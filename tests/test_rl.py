@@ -113,7 +113,7 @@ def test_warmup_leaves_the_policy_alone():
     assert float(jnp.abs(state.params["v"]).sum()) > 0.0
 
 
-@pytest.mark.parametrize("truncate, worth", [(True, 1.0 / (1.0 - 0.5)), (False, 1.0)])
+@pytest.mark.parametrize(("truncate", "worth"), [(True, 1.0 / (1.0 - 0.5)), (False, 1.0)])
 def test_value_of_a_constant_reward(truncate, worth):
     """One step episodes paying 1: worth 1 if they end, 1/(1-γ) = 2 if they are merely cut off."""
     config = PPOConfig(epochs=1, minibatches=2, critic_epochs=4, critic_learning_rate=2e-2)
@@ -134,9 +134,7 @@ def test_nan_never_reaches_the_update():
         obs, jnp.ones((2, 2)), jnp.zeros((2, 14)), chain, log_prob, *jnp.ones((2, 2)), jnp.ones(2)
     )
     state = init_optimizers(params, agent, config)
-    new, _, metrics = update(
-        params, state, agent, data, jax.random.key(1), config, jnp.bool_(True)
-    )
+    new, _, metrics = update(params, state, agent, data, jax.random.key(1), config, jnp.bool_(True))
     assert float(metrics["skipped_updates"]) == 1.0
     assert all(bool((new[k] == params[k]).all()) for k in ("w", "b", "t", "s"))
     assert all(bool(jnp.isfinite(x).all()) for x in new.values())

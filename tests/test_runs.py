@@ -89,7 +89,10 @@ def test_first_ratio_of_a_real_run(finished):
 def test_damaged_newest_checkpoint_falls_back(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    victim = max((p for p in (run / "checkpoints" / "4").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    victim = max(
+        (p for p in (run / "checkpoints" / "4").rglob("*") if p.is_file()),
+        key=lambda p: p.stat().st_size,
+    )
     victim.write_bytes(victim.read_bytes()[:-7])
     policy = load_policy(run)
     assert "checkpoints/4 is damaged" in capsys.readouterr().err

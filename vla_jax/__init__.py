@@ -88,7 +88,9 @@ def _check_siblings() -> None:
                 "install vla-jax again (pip install --force-reinstall vla-jax)"
             )
         places = list(spec.submodule_search_locations or []) if spec else []
-        culprit = found or (places[0] if places else getattr(sys.modules.get(name), "__file__", "?"))
+        culprit = found or (
+            places[0] if places else getattr(sys.modules.get(name), "__file__", "?")
+        )
         raise ImportError(
             f"vla_jax needs its own package {name!r} ({own.parent}), but Python finds {culprit} "
             f"instead. Rename that file or folder, or start Python where it is not on sys.path "

@@ -111,6 +111,4 @@ def evaluate(
     env = build_env(num_envs or min(episodes, 256), policy.env, backend=backend)
     batch = build_batch(scenes, policy.tokenizer, backend=backend)
     params = jax.device_put(policy.params)
-    return run_evaluation(
-        env, policy.agent, params, batch, list(scenes), episodes, seed, progress
-    )
+    return run_evaluation(env, policy.agent, params, batch, list(scenes), episodes, seed, progress)

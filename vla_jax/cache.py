@@ -42,7 +42,7 @@ def enable_compile_cache() -> Path | None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
-    chosen = jax.config.jax_compilation_cache_dir
+    chosen = getattr(jax.config, "jax_compilation_cache_dir", None)
     if chosen:
         return Path(chosen)
     folder = cache_folder()

@@ -1,10 +1,10 @@
 """Run folders: configuration, metrics and Orbax checkpoints that resume exactly.
 
 Layout of a run: `config.json`, `metrics.jsonl`, `checkpoints/<step>/` with `<step>.json` beside it.
-A checkpoint holds two items, `params` (the policy alone) and `train` (optimizer, environments, keys),
-each a flat dictionary from the leaf's path to its array, so that a checkpoint of another shape is
-told apart leaf by leaf. The file beside it lists the checksums of its files and is written last: a
-checkpoint without it is unfinished, one that does not match it is damaged.
+A checkpoint holds two items, `params` (the policy alone) and `train` (optimizer, environments,
+keys), each a flat dictionary from the leaf's path to its array, so that a checkpoint of another
+shape is told apart leaf by leaf. The file beside it lists the checksums of its files and is written
+last: a checkpoint without it is unfinished, one that does not match it is damaged.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def save_checkpoint(run: Path, step: int, params: Any, train: Any = None) -> Pat
         items["train"] = flatten(train)
     _remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    ocp.save_checkpointables(folder, items)
+    ocp.save_checkpointables(str(folder), items)
     write_json(_manifest(folder), _checksums(folder))
     for old in checkpoint_steps(run)[:-KEEP]:
         _remove(folder.parent / str(old))
@@ -158,7 +158,7 @@ def load_checkpoint(run: Path, params: Any, train: Any = None) -> tuple[int, Any
             continue
         wanted = {"params": None} if train is None else {"params": None, "train": None}
         try:
-            items = ocp.load_checkpointables(folder, wanted)
+            items = ocp.load_checkpointables(str(folder), wanted)
         except KeyError:
             raise ValueError(
                 f"checkpoint {folder} has no training state: it can start a run, not resume one"

@@ -81,8 +81,6 @@ def silent_stage(name: str, total: int) -> Callable[[int, str], None]:
     return lambda done, note="": None
 
 
-
-
 def run_demo(
     out: Path,
     seed: int = 0,
@@ -142,7 +140,9 @@ def run_demo(
     clock.mark("train")
     results = {}
     for name, policy in (("baseline", baseline), ("finetuned", load_policy(out / "policy"))):
-        results[name] = _evaluate(out / f"eval_{name}.json", name, policy, world, config, seed, stage)
+        results[name] = _evaluate(
+            out / f"eval_{name}.json", name, policy, world, config, seed, stage
+        )
     clock.mark("evaluate")
     _film(out, world, baseline, load_policy(out / "policy"), seed, stage)
     _picture(out, world)

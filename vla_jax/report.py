@@ -233,7 +233,7 @@ def _pictures(demo: DemoFiles) -> str:
 def _making(demo: DemoFiles) -> str:
     p, stages = demo.pretrained, demo.summary.get("stages_s", {})
     rows = "".join(
-        f'<tr><th scope="row">{escape(_STAGES.get(name, name))}</th>'
+        f'<tr><th scope="row">{escape(_STAGES.get(name) or name)}</th>'
         f'<td class="number">{_duration(seconds)}</td></tr>'
         for name, seconds in stages.items()
     )

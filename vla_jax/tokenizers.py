@@ -31,7 +31,8 @@ class WordTokenizer:
         ids = [self._ids.get(word, UNKNOWN) for word in phrase.lower().split()]
         if len(ids) > length:
             raise ValueError(
-                f"instruction {phrase!r} has {len(ids)} words, the policy reads {length}: shorten it"
+                f"instruction {phrase!r} has {len(ids)} words, the policy reads {length}: "
+                "shorten it"
             )
         return np.asarray(ids + [PAD] * (length - len(ids)), np.int32)
 

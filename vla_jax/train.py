@@ -144,5 +144,3 @@ def _rewrite_metrics(path: Path, rows: list[dict[str, float]]) -> None:
     temporary = path.with_name(path.name + ".partial")
     temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     temporary.replace(path)
-
-

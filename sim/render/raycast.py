@@ -143,9 +143,7 @@ def _block_side(height: int, width: int) -> int:
     return 16
 
 
-def _in_tiles(
-    job: _Job, grid: Grid, shadows: bool, tile: int
-) -> tuple[Array, Array, Array]:
+def _in_tiles(job: _Job, grid: Grid, shadows: bool, tile: int) -> tuple[Array, Array, Array]:
     """Draw all blocks, `tile` of them at once; each output [N * rows * columns, P]."""
     seen = jnp.einsum("nrg,ncg->nrc", job.rows.astype(jnp.float32), job.columns.astype(jnp.float32))
     count = seen.size
@@ -161,9 +159,7 @@ def _in_tiles(
     return packed, depth, segment
 
 
-def _draw(
-    job: _Job, grid: Grid, shadows: bool, block: Array
-) -> tuple[Array, Array, Array]:
+def _draw(job: _Job, grid: Grid, shadows: bool, block: Array) -> tuple[Array, Array, Array]:
     """Colour (packed sRGB), depth and segment of the blocks numbered i32[B]; each [B, P]."""
     scene, place = jnp.divmod(block, grid.rows * grid.columns)
     row, column = jnp.divmod(place, grid.columns)

@@ -226,8 +226,8 @@ def scene_tables(
         box=solids.box[:, own],
         ball=solids.ball[:, own],
         centre_light=centre_light[:, own],
-        reach_light=(
-            rotate(transpose(jnp.abs(from_light)), solids.box) + solids.ball[..., None]
-        )[:, own],
+        reach_light=(rotate(transpose(jnp.abs(from_light)), solids.box) + solids.ball[..., None])[
+            :, own
+        ],
         visible=geoms.visible,
     )

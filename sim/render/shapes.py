@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
-Vec = tuple[Array, Array, Array]
+Vec = tuple[Array, ...]  # x, y, z
 
 # Nearest drawn depth, m.
 NEAR = 1e-3
@@ -208,9 +208,7 @@ def cover_params_cylinder(size: Array, rotation: Array) -> tuple[Array, ...]:
     qw = jnp.where(parallel, jnp.array([1e-3, 0.0]) / size[..., :1], qw)
     along = jnp.sum(qw * qw, -1)
     mid = [-jnp.sum(qw * q, -1) / along for q in (qu, qv)]
-    across = [
-        (qw[..., 0] * q[..., 1] - qw[..., 1] * q[..., 0]) / jnp.sqrt(along) for q in (qu, qv)
-    ]
+    across = [(qw[..., 0] * q[..., 1] - qw[..., 1] * q[..., 0]) / jnp.sqrt(along) for q in (qu, qv)]
     end = rotation[..., 2, 2]
     end = jnp.where(jnp.abs(end) < 1e-6, 1e-6, end)
     caps = [-rotation[..., 2, j] / end for j in range(2)]

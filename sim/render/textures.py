@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from sim.render.types import TEXTURES
 
 Array = jax.Array
-Vec = tuple[Array, Array, Array]
+Vec = tuple[Array, ...]  # x, y, z
 
 
 def _hash(x: Array, y: Array, z: Array, seed: int) -> Array:
@@ -43,7 +43,8 @@ def _noise(x: Array, y: Array, seed: int) -> Array:
 
 
 def _checker(p: Vec) -> Array:
-    cells = sum(jnp.floor(2.0 * c).astype(jnp.int32) for c in p)
+    x, y, z = (jnp.floor(2.0 * c).astype(jnp.int32) for c in p)
+    cells = x + y + z
     return (cells & 1).astype(jnp.float32)
 
 

@@ -36,9 +36,7 @@ def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
     def sample(params, obs, key):
         vla = merge(params)
         prefix, _ = vla.see(obs)
-        return sample_chain(
-            lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps
-        )
+        return sample_chain(lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps)
 
     def evaluate(params, obs, chain, located):
         vla = merge(params)
@@ -67,8 +65,8 @@ def make_imitation_loss(config: PolicyConfig):
 
     Returns:
         f(params, obs, action f32[B, C, A], located f32[B, 14], has_action f32[B], key) ->
-        (flow loss, localization loss, localization error in dm), each f32[]. Rows with `has_action` 0 are still pictures
-        without an action: they teach only where the named things are.
+        (flow loss, localization loss, localization error in dm), each f32[]. Rows with `has_action`
+        0 are stills without an action: they teach only where the named things are.
     """
     merge = _merger(config)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """Sizes of the flow-matching VLA (π0-shaped: prefix of image and language, suffix of actions)."""
+    """Sizes of the flow-matching VLA (π0-shaped: image and language prefix, action suffix)."""
 
     # Side of the square fixed-camera picture, in pixels.
     image_size: int = 64
@@ -69,7 +69,15 @@ class PolicyConfig:
 PRESETS = {
     "tiny": PolicyConfig(),
     "small": PolicyConfig(
-        patch_width=96, feature_width=192, queries=16, wrist_queries=8, width=256, expert_width=192, depth=6, heads=8, head_dim=32
+        patch_width=96,
+        feature_width=192,
+        queries=16,
+        wrist_queries=8,
+        width=256,
+        expert_width=192,
+        depth=6,
+        heads=8,
+        head_dim=32,
     ),
 }
 

@@ -1,8 +1,8 @@
 """Attention stack with two sets of weights: the prefix expert and the suffix (action) expert.
 
 As in π0 the two experts share each layer's attention and nothing else: prefix tokens attend to the
-prefix only, suffix tokens to both, so the prefix is computed once and its keys and values are reused
-by every flow integration step.
+prefix only, suffix tokens to both, so the prefix is computed once and every flow integration step
+reuses its keys and values.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ExpertLayer(nnx.Module):
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """Scaled dot-product attention; mask bool[B, Tk] marks the keys that exist."""
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
-    weights = jax.nn.softmax(jnp.where(mask[:, None, None], scores, -1e9), axis=-1)
+    weights = jax.nn.softmax(scores, axis=-1, where=mask[:, None, None])
     return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
 
 

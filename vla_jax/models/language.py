@@ -37,7 +37,7 @@ class LanguageEncoder(nnx.Module):
         x = (self.embedding[...][tokens] + self.position[...]) * 10.0
         q, k, v = jnp.split(self.qkv(self.norm(x)), 3, axis=-1)
         scores = jnp.einsum("bqd,bkd->bqk", q, k) * self.scale
-        attention = jax.nn.softmax(jnp.where(mask[:, None], scores, -1e9), axis=-1)
+        attention = jax.nn.softmax(scores, axis=-1, where=mask[:, None])
         x = x + self.out(jnp.einsum("bqk,bkd->bqd", attention, v))
         x = x + self.down(nnx.gelu(self.up(self.norm_mlp(x))))
         return x, mask

@@ -84,9 +84,7 @@ class VLA(nnx.Module):
             nnx.tanh,
             nnx.Linear(config.head_width, config.head_width, rngs=rngs),
             nnx.tanh,
-            nnx.Linear(
-                config.head_width, 1, kernel_init=nnx.initializers.zeros_init(), rngs=rngs
-            ),
+            nnx.Linear(config.head_width, 1, kernel_init=nnx.initializers.zeros_init(), rngs=rngs),
         )
 
     def see(self, obs: Observation) -> tuple[Prefix, Sight]:

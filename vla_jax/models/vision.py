@@ -42,9 +42,7 @@ class PatchEncoder(nnx.Module):
         )
         self.embed_bias = nnx.Param(jnp.zeros(config.patch_width))
         self.merge = nnx.Linear(9 * config.patch_width, d, rngs=rngs)
-        self.position = nnx.Param(
-            nnx.initializers.normal(0.02)(rngs.params(), (self.grid**2, d))
-        )
+        self.position = nnx.Param(nnx.initializers.normal(0.02)(rngs.params(), (self.grid**2, d)))
         self.norm = nnx.LayerNorm(d, rngs=rngs)
         self.mlp = nnx.Linear(d, d, rngs=rngs)
 
@@ -53,7 +51,6 @@ class PatchEncoder(nnx.Module):
         x = self.merge(merge_windows(self.patches(image)))
         x = x.reshape(x.shape[0], self.grid**2, -1) + self.position[...]
         return x + nnx.relu(self.mlp(self.norm(x)))
-
 
     def patches(self, image: jax.Array) -> jax.Array:
         """Patches of 2 x 2 blocks at a stride of one block: f32[B, g - 1, g - 1, patch_width].
@@ -100,7 +97,7 @@ class QueryPool(nnx.Module):
         the attention logits f32[B, Q, P]."""
         learned = self.query[...]
         relevance = jnp.einsum("qd,bld->bql", learned, self.word_key(words)) * self.scale
-        relevance = jax.nn.softmax(jnp.where(mask[:, None], relevance, -1e9), axis=-1)
+        relevance = jax.nn.softmax(relevance, axis=-1, where=mask[:, None])
         said = jnp.einsum("bql,bld->bqd", relevance, words)
         learned = jnp.broadcast_to(learned, said.shape)
         query = self.to_query(jnp.concatenate([learned, said], -1))

@@ -53,7 +53,7 @@ def sample_chain(
 
 
 def chain_log_prob(velocity: Velocity, chain: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Log-likelihood f32[B] of a chain f32[B, K+1, C, A], and the mean entropy per dimension f32[B]."""
+    """Log-likelihood f32[B] of a chain f32[B, K+1, C, A], and its entropy per dimension f32[B]."""
     steps = chain.shape[1] - 1
     log_prob = jnp.zeros(chain.shape[0])
     entropy = jnp.zeros(chain.shape[0])

@@ -1,4 +1,4 @@
-"""Generalized advantage estimation (Schulman et al., 2016) that tells termination from truncation."""
+"""Generalized advantage estimation (Schulman et al., 2016); termination is not truncation."""
 
 from __future__ import annotations
 

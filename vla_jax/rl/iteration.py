@@ -27,9 +27,7 @@ class TrainState:
     solved: jax.Array  # f32[S] running success rate of every training scene
 
 
-def init_train_state(
-    params, env, batch, agent: Agent, config: PPOConfig, seed: int
-) -> TrainState:
+def init_train_state(params, env, batch, agent: Agent, config: PPOConfig, seed: int) -> TrainState:
     """A fresh run from the parameters of a pretrained policy."""
     key_env, key = jax.random.split(jax.random.key(seed))
     state, obs = jax.jit(env.reset)(batch, key_env)
@@ -106,9 +104,7 @@ def make_iteration(
             "success_steps": stats.lengths.sum() / jnp.maximum(successes, 1.0),
             "broken": stats.broken.sum(),
         }
-        new = TrainState(
-            params, opt_state, env_state, obs, key, state.iteration + 1, solved
-        )
+        new = TrainState(params, opt_state, env_state, obs, key, state.iteration + 1, solved)
         return new, metrics
 
     return jax.jit(iteration, donate_argnums=0)
