@@ -81,7 +81,7 @@ class PickPlace(gymnasium.Env):
         qpos = self.qpos0[scene].copy()
         qpos[: len(self.joints)] = self.joints
         self.world.start(qpos)
-        self.tool = self.world.tool()
+        self.tool = self.world.tool(self.world.data)
         self.turn = self.world.data.xmat[self.setup.tool_body].reshape(3, 3).copy()
         return self._observe(), {}
 
