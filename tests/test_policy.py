@@ -27,7 +27,6 @@ CONFIG = replace(
     head_dim=8,
     head_width=16,
     vocabulary=20,
-    privileged=25,
 )
 
 

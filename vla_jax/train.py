@@ -30,7 +30,7 @@ def silent(done: int, total: int, note: str) -> None:
 class TrainConfig:
     """Settings of a fine-tuning run."""
 
-    iterations: int = 160
+    iterations: int = 150
     num_envs: int = 256
     # Action chunks per environment and iteration.
     length: int = 12

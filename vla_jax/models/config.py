@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 
+from sim.task import PRIVILEGED_SIZE
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -38,7 +40,7 @@ class PolicyConfig:
     # Size of the proprioceptive vector.
     proprio: int = 12
     # Size of the privileged state that the value head alone sees (training only).
-    privileged: int = 24
+    privileged: int = PRIVILEGED_SIZE
     # Control steps of an action chunk, and numbers of one action.
     chunk: int = 4
     action: int = 7
