@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,7 @@ def scene_logits(solved: jax.Array, focus: float) -> jax.Array:
     return jnp.log1p(focus * 4.0 * solved * (1.0 - solved))
 
 
+@functools.lru_cache(maxsize=4)
 def make_iteration(
     env: Any, agent: Agent, config: PPOConfig, length: int, focus: float = 0.0
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
