@@ -286,7 +286,7 @@ def test_agrees_with_mujocos_rays(seed):
     image: Image = draw(geoms, camera, sun(), no_table())
     depth, segment = mujoco_image(geoms, camera)
     inner = away_from_edges(segment)
-    assert (segment[inner] >= 0).mean() > 0.2, "the scene must fill part of the picture"
+    assert (segment[inner] >= 0).mean() > 0.1, "the scene must fill part of the picture"
     agree = np.asarray(image.segmentation[0]) == segment
     assert agree[inner].mean() >= 0.99
     both = inner & agree & (segment >= 0)

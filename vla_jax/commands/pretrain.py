@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number = "%(default)s"
     for option, kind, default, text in (
         ("--chunks", positive, 12000, f"action chunks to record (default {number})"),
-        ("--stills", natural, 8000, f"pictures without actions (default {number})"),
+        ("--stills", natural, 24000, f"pictures without actions (default {number})"),
         ("--steps", positive, 1500, f"minibatches of training (default {number})"),
         ("--num-envs", positive, 256, f"environments of the recording (default {number})"),
         ("--episode-steps", positive, 100, f"control steps of an episode (default {number})"),
