@@ -142,3 +142,11 @@ def test_an_already_imported_stranger_is_named() -> None:
     done = _python(code)
     assert done.returncode == 1
     assert "ImportError: vla_jax needs its own package 'sim'" in done.stderr
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing a submodule sets an attribute of its name: no public function may share one."""
+    modules = {path.stem for path in (ROOT / "vla_jax").iterdir() if path.suffix == ".py"}
+    modules |= {path.name for path in (ROOT / "vla_jax").iterdir() if path.is_dir()}
+    public = set(vla_jax.__all__)
+    assert not modules & public

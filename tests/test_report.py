@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vla_jax.evaluate import EvalResult, wilson_interval
+from vla_jax.evaluation import EvalResult, wilson_interval
 from vla_jax.pictures import SOLVED, contact_sheet, film_frames, save_gif, save_png
 from vla_jax.report import write_report
 from vla_jax.report_charts import (

@@ -15,7 +15,7 @@ from test_policy import CONFIG
 import vla_jax as vj
 from sim.randomize import Randomization
 from vla_jax.checkpoint import load_checkpoint, save_checkpoint
-from vla_jax.evaluate import run_evaluation, wilson_interval
+from vla_jax.evaluation import run_evaluation, wilson_interval
 from vla_jax.models.agent import init_params
 from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, RunConfig, load_policy

@@ -15,7 +15,7 @@ from sim.physics.base import get_physics
 from sim.rig import make_rig
 from sim.robots import get_robot
 from sim.scene_batch import SceneBatch, build_scene_batch
-from vla_jax.evaluate import EvalResult, run_evaluation
+from vla_jax.evaluation import EvalResult, run_evaluation
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import Policy, load_policy
 from vla_jax.tokenizers import WordTokenizer

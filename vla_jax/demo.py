@@ -25,7 +25,7 @@ from sim.randomize import Randomization
 from sim.scene_batch import SceneBatch
 from vla_jax.api import build_batch, build_env
 from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
-from vla_jax.evaluate import run_evaluation
+from vla_jax.evaluation import run_evaluation
 from vla_jax.imitation import ImitationConfig, pretrain
 from vla_jax.models.config import PolicyConfig, get_config
 from vla_jax.run import Policy, load_policy
