@@ -132,7 +132,7 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
     data = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), rollout)
 
     def learn(params: Any, opt_state: Any, data: Any, key: jax.Array) -> Any:
-        return update(params, opt_state, agent, data, key, world.ppo, jnp.float32(1.0))
+        return update(params, opt_state, agent, data, key, world.ppo, jnp.bool_(True))
 
     shifts = 0.01 * jax.random.normal(keys[0], (world.length, 3))
     work: dict[str, tuple[Callable, tuple]] = {
