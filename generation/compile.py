@@ -40,7 +40,7 @@ class PhysicsOptions:
     """Solver settings of a compiled scene; the defaults hold a grasp at 10 ms steps.
 
     The solver mostly stops early. With a limit of 6 or less it sometimes stops too early, and a
-    banana dropped into a bowl explodes; with 8 or more, none of 192 such drops does.
+    banana dropped into a bowl explodes; with 8 or more, none of 96 such drops does.
     """
 
     iterations: int = 10
