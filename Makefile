@@ -27,7 +27,7 @@ test: $(VENV)/.ready-dev ## run the tests
 lint: $(VENV)/.ready-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready-dev ## format the code
 	$(BIN)/ruff check --fix .
