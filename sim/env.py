@@ -355,20 +355,23 @@ class Env:
         return task.privileged(self.view(batch, state))
 
     def located(self, batch: SceneBatch, state: EnvState) -> jax.Array:
-        """Where target and receptacle are, f32[N, 14]: an auxiliary training target only.
+        """Where target and receptacle are, f32[N, 16]: an auxiliary training target only.
 
-        World positions of the grasp point and of the resting place (dm, 6 numbers), then for each
-        of the two where it appears in the fixed and in the wrist camera's picture (x, y in [-1, 1]
-        from the upper left; outside that range, or 9, it is out of the picture).
+        World positions of the grasp point and of the resting place (dm, 6 numbers), then where
+        target, receptacle and tool appear in the fixed camera's picture and the first two in the
+        wrist camera's (x, y in [-1, 1] from the upper left; outside that range, or 9, it is out of
+        the picture).
         """
         view = self.view(batch, state)
         xpos, xmat = body_poses(batch.tree, state.physics.qpos)
-        mounts = (self.rig.robot.fixed_camera, self.rig.robot.wrist_camera)
-        poses = (self.rig.fixed_camera(state.camera), self.rig.wrist_camera(xpos, xmat))
+        fixed, wrist = self.rig.fixed_camera(state.camera), self.rig.wrist_camera(xpos, xmat)
+        robot = self.rig.robot
         seen = [
-            project(point, *pose, mount.fovy)
-            for point in (view.grasp, view.place)
-            for pose, mount in zip(poses, mounts, strict=True)
+            project(point, *fixed, robot.fixed_camera.fovy)
+            for point in (view.grasp, view.place, view.tool)
+        ]
+        seen += [
+            project(point, *wrist, robot.wrist_camera.fovy) for point in (view.grasp, view.place)
         ]
         return jnp.concatenate([task.located(view), *seen], axis=-1)
 

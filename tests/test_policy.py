@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 
 from sim.types import Observation
+from vla_jax.imitation import ImitationConfig, vary_words
 from vla_jax.models.agent import _merger, init_params, make_agent, make_imitation_loss
 from vla_jax.models.config import PolicyConfig, get_config
-from vla_jax.models.vision import blocks_of, looking_loss, merge_windows
+from vla_jax.models.vision import (
+    blocks_of,
+    expected_place,
+    interpolation,
+    looking_loss,
+    merge_windows,
+)
 from vla_jax.tokenizers import UNKNOWN, WordTokenizer
 
 CONFIG = replace(
@@ -58,7 +65,7 @@ def test_ratio_is_one(params, obs, steps):
         exact = replace(obs, proprio=jnp.asarray(np.asarray(obs.proprio), jnp.float64))
         agent = make_agent(CONFIG, steps)
         chain, log_prob = jax.jit(agent.sample)(double, exact, jax.random.key(1))
-        again, _, _ = jax.jit(agent.evaluate)(double, exact, chain, jnp.zeros((6, 14)))
+        again, _, _ = jax.jit(agent.evaluate)(double, exact, chain, jnp.zeros((6, 16)))
         assert chain.shape == (6, steps + 1, 4, 7)
         assert chain.dtype == jnp.float64
         np.testing.assert_allclose(jnp.exp(0.2 * (again - log_prob)), 1.0, atol=1e-6)
@@ -125,7 +132,7 @@ def test_imitation_learns_a_constant(params, obs):
     @jax.jit
     def step(carry, key):
         params, state = carry
-        rows = jnp.zeros((6, 14)), jnp.ones(6)
+        rows = jnp.zeros((6, 16)), jnp.ones(6)
         grads = jax.grad(lambda p: loss(p, obs, target, *rows, key)[0])(params)
         change, state = adam.update(grads, state)
         return (optax.apply_updates(params, change), state), None
@@ -146,11 +153,41 @@ def test_blocks_and_windows_by_hand():
 
 
 def test_looking_loss_picks_the_cell():
-    """Grid of 3: the picture's centre is cell 4, its upper left cell 0; outside costs nothing."""
-    logits = jnp.eye(9)[jnp.array([4, 0, 0])] * 50.0
+    """Grid of 3: the picture's centre is cell (1, 1), its upper left (0, 0); outside is free."""
+    logits = 50.0 * jnp.eye(9)[jnp.array([4, 0, 0])].reshape(3, 3, 3)
     at = jnp.array([[0.0, 0.0], [-0.5, -0.5], [0.0, 1.5]])
-    np.testing.assert_allclose(looking_loss(logits, at, 3), 0.0, atol=1e-5)
-    assert float(looking_loss(logits, at[::-1], 3)[2]) > 10.0
+    np.testing.assert_allclose(looking_loss(logits, at), 0.0, atol=1e-5)
+    assert float(looking_loss(logits, at[::-1])[2]) > 10.0
+
+
+def test_a_point_between_cells_is_met_exactly():
+    """Halfway between two cells the best map has two equal peaks: loss ln 2, mean in between."""
+    logits = jnp.zeros((1, 3, 3)).at[0, 1, 1:].set(60.0)
+    at = jnp.array([[0.25, 0.0]])
+    np.testing.assert_allclose(looking_loss(logits, at), np.log(2.0), atol=1e-5)
+    heat = jax.nn.softmax(logits.reshape(1, 1, 9), -1).reshape(1, 1, 3, 3)
+    np.testing.assert_allclose(expected_place(heat)[0, 0], [0.25, 0.0, 0.125, 0.0], atol=1e-6)
+
+
+def test_interpolation_by_hand():
+    """Coarse cell i sits on fine cell 2 i + 1; beyond the ends the end value holds."""
+    values = interpolation(2) @ np.array([1.0, 3.0])
+    np.testing.assert_allclose(values, [1.0, 1.0, 2.0, 3.0, 3.0])
+
+
+def test_vary_words():
+    """Nothing at rate 0; inserted words keep the order of the others; full rows stay."""
+    words = jnp.array([[5, 6, 7, 0, 0, 0], [5, 6, 7, 8, 9, 4]], jnp.int32)
+    none = ImitationConfig(word_dropout=0.0, word_insertion=0.0)
+    np.testing.assert_array_equal(vary_words(words, jax.random.key(0), none), words)
+    always = replace(none, word_insertion=1.0)
+    for seed in range(5):
+        varied = np.asarray(vary_words(words, jax.random.key(seed), always))
+        np.testing.assert_array_equal(varied[1], words[1])
+        assert [w for w in varied[0] if w not in (0, UNKNOWN)] == [5, 6, 7]
+        assert (varied[0] == UNKNOWN).sum() == 2 and varied[0, 0] == 5
+    hidden = vary_words(words, jax.random.key(0), replace(none, word_dropout=1.0))
+    np.testing.assert_array_equal(hidden, np.where(words > 0, UNKNOWN, 0))
 
 
 def test_tokenizer():

@@ -13,7 +13,7 @@ from probes import Probe, ProbeBatch, ProbeObs, probe_agent, probe_params
 from vla_jax.rl.flow import chain_log_prob, sample_chain
 from vla_jax.rl.gae import generalized_advantages
 from vla_jax.rl.iteration import init_train_state, make_iteration, scene_logits
-from vla_jax.rl.ppo import PPOConfig, Transitions, init_optimizers, update
+from vla_jax.rl.ppo import PPOConfig, Transitions, init_optimizers, learning_rate, update
 
 
 def test_gae_by_hand():
@@ -103,6 +103,17 @@ def test_ppo_finds_the_optimum():
     state, _ = run(Probe(128), config, 150)
     assert abs(float(state.params["w"].mean()) - 1.0) < 0.1
     assert abs(float(state.params["b"].mean())) < 0.05
+
+
+def test_learning_rate_rises_and_falls():
+    """A quarter, a half, ... of the rate; half way down the cosine 0.55; a tenth at the end."""
+    config = PPOConfig(learning_rate=2.0, warmup_updates=4, decay_iterations=10)
+    config = replace(config, epochs=2, minibatches=3)
+    rates = [float(learning_rate(config)(count)) for count in (0, 30, 60, 90)]
+    start = 2.0 * 0.25
+    np.testing.assert_allclose(rates, [start, 2.0 * 0.55, 0.2, 0.2], rtol=1e-5)
+    constant = learning_rate(replace(config, decay_iterations=0))
+    np.testing.assert_allclose([float(constant(n)) for n in (1, 3, 500)], [1.0, 2.0, 2.0])
 
 
 def test_warmup_leaves_the_policy_alone():

@@ -28,6 +28,7 @@ from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
 from vla_jax.evaluation import run_evaluation
 from vla_jax.imitation import ImitationConfig, pretrain
 from vla_jax.models.config import PolicyConfig, get_config
+from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, load_policy
 from vla_jax.tokenizers import WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
@@ -39,9 +40,9 @@ WORKSPACE = (0.18, 0.36, -0.15, 0.15)
 TRAIN_SENTENCES = (
     "put something in a container",
     "place any object onto something",
-    "drop a toy into a bowl",
-    "move a vegetable onto a plate",
-    "put a drink in a tray",
+    "drop a toy into a container",
+    "move a vegetable onto a surface",
+    "put a drink in a container",
 )
 HELDOUT_SENTENCES = (
     "put something in a container",
@@ -56,12 +57,12 @@ class DemoConfig:
     """Sizes of the demo."""
 
     narrow_scenes: int = 32
-    train_scenes: int = 256
+    train_scenes: int = 1024
     heldout_scenes: int = 64
     episodes: int = 512
     policy: PolicyConfig = get_config("tiny")
     imitation: ImitationConfig = ImitationConfig()
-    train: TrainConfig = TrainConfig()
+    train: TrainConfig = TrainConfig(iterations=140, ppo=PPOConfig(decay_iterations=140))
     # Where the demonstrations are recorded: few scenes, hardly turned objects.
     narrow: Randomization = Randomization(
         object_xy=0.08, object_yaw=0.5, camera=0.03, workspace=WORKSPACE
@@ -70,7 +71,7 @@ class DemoConfig:
     still: Randomization = Randomization(object_xy=0.15, camera=0.03, workspace=WORKSPACE)
     # Where PPO learns and where both policies are judged.
     wide: Randomization = Randomization(object_xy=0.1, camera=0.03, workspace=WORKSPACE)
-    env: EnvConfig = EnvConfig(episode_steps=32, reward="shaped")
+    env: EnvConfig = EnvConfig(episode_steps=40, reward="shaped")
 
 
 Stage = Callable[[str, int], Callable[[int, str], None]]

@@ -20,7 +20,7 @@ from vla_jax.checkpoint import save_checkpoint, write_json
 from vla_jax.models.agent import init_params, make_imitation_loss
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import RunConfig
-from vla_jax.tokenizers import UNKNOWN
+from vla_jax.tokenizers import PAD, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class ImitationConfig:
     # is recorded), so that the demonstrations show how to recover.
     chunks: int = 12000
     noise: float = 0.15
+    # Share of the chunks in which the expert is mistaken about where the target is, and by how far
+    # (standard deviation, m). They are not imitated: what follows shows how to mend a failed grasp.
+    mistakes: float = 0.3
+    mistake_xy: float = 0.03
     # Still pictures of scenes with the arm anywhere: they teach what the words refer to, the part
     # that a large VLA's vision-language pretraining plays.
     stills: int = 24000
@@ -42,34 +46,45 @@ class ImitationConfig:
     ground_weight: float = 1.0
     # Environments of the recording.
     num_envs: int = 256
-    # Rate at which words are hidden, so that an unseen word does not confuse.
-    word_dropout: float = 0.1
+    # Rate at which words are hidden, so that an unseen word does not confuse, and at which one
+    # (twice) an unknown word is slipped in, so that a longer wording does not either.
+    word_dropout: float = 0.15
+    word_insertion: float = 0.4
 
 
 class Demonstrations(NamedTuple):
-    """Samples with leading axis [M] on the host; rows with has_action 0 are stills."""
+    """Samples with leading axis [M] on the host."""
 
     obs: Any
     action: np.ndarray  # f32[M, C, 7]
-    located: np.ndarray  # f32[M, 14] see Env.located
-    has_action: np.ndarray  # f32[M]
+    located: np.ndarray  # f32[M, 16] see Env.located
+    has_action: np.ndarray  # f32[M] 1 where the action is one to imitate
 
 
-def make_recorder(env: Env) -> Callable:
-    """One jitted chunk of the expert in N environments: (batch, state, obs, key, noise) → …"""
+# Share of the jitter that each action dimension gets; the gripper is not shaken.
+_JITTER = (1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.0)
 
-    def record(batch: SceneBatch, state, obs, key, noise):
+
+def make_recorder(env: Env, settings: ImitationConfig) -> Callable:
+    """One jitted chunk of the expert in N environments: f(batch, state, obs, key) → state, obs,
+    (obs, action, located, has_action), ended bool[N], success bool[N]."""
+
+    def record(batch: SceneBatch, state, obs, key):
         located = env.located(batch, state)
+        key, key_wrong, key_shift = jax.random.split(key, 3)
+        wrong = jax.random.bernoulli(key_wrong, settings.mistakes, (env.num_envs,))
+        shift = settings.mistake_xy * jax.random.normal(key_shift, (env.num_envs, 3))
+        shift = shift.at[:, 2].set(0.0) * wrong[:, None]
 
         def act(state, step):
             view = env.view(batch, state)
-            clean = expert_action(view, env.rig.robot, env.tool_yaw(state))
-            jitter = noise * jax.random.normal(jax.random.fold_in(key, step), clean.shape)
-            jitter = jitter * jnp.array([1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.0])
-            return clean + jitter, clean
+            believed = replace(view, grasp=view.grasp + shift)
+            clean = expert_action(believed, env.rig.robot, env.tool_yaw(state))
+            jitter = jax.random.normal(jax.random.fold_in(key, step), clean.shape)
+            return clean + settings.noise * jitter * jnp.asarray(_JITTER), clean
 
         state, out, clean = env.run_chunk(batch, state, act, env.config.chunk)
-        sample = (obs, clean.swapaxes(0, 1), located)
+        sample = (obs, clean.swapaxes(0, 1), located, 1.0 - wrong)
         return state, out.observation, sample, out.terminated | out.truncated, out.success
 
     return jax.jit(record)
@@ -79,17 +94,15 @@ def collect_demonstrations(
     env: Env,
     batch: SceneBatch,
     seed: int,
-    chunks: int,
-    noise: float,
+    settings: ImitationConfig,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Demonstrations, dict[str, float]]:
-    """Record the expert until `chunks` chunks of successful episodes are at hand.
+    """Record the expert until `settings.chunks` chunks of successful episodes are at hand.
 
     Args:
         env, batch: where.
         seed: of everything random.
-        chunks: how many samples to return.
-        noise: standard deviation of the jitter on the executed action.
+        settings: how many chunks, and how the expert is disturbed.
         progress: called with (chunks so far, chunks wanted).
 
     Returns:
@@ -98,8 +111,8 @@ def collect_demonstrations(
     Raises:
         RuntimeError: if the expert solves less than one episode in twenty.
     """
-    key = jax.random.key(seed)
-    record = make_recorder(env)
+    key, chunks = jax.random.key(seed), settings.chunks
+    record = make_recorder(env, settings)
     state, obs = jax.jit(env.reset)(batch, key)
     pending: list[Any] = []  # chunks whose episodes have not ended, newest last
     kept: list[Any] = []
@@ -107,7 +120,7 @@ def collect_demonstrations(
     episodes = successes = count = 0
     while count < chunks:
         key, k = jax.random.split(key)
-        state, obs, sample, done, success = record(batch, state, obs, k, jnp.float32(noise))
+        state, obs, sample, done, success = record(batch, state, obs, k)
         pending.append(jax.tree.map(np.asarray, sample))
         done, success = np.asarray(done), np.asarray(success)
         open_rows = np.concatenate([open_rows, np.ones((1, env.num_envs), bool)])
@@ -127,8 +140,7 @@ def collect_demonstrations(
                 "these scenes are out of its reach; inspect them"
             )
         progress(min(count, chunks), chunks)
-    obs, action, located = jax.tree.map(lambda *x: np.concatenate(x)[:chunks], *kept)
-    data = Demonstrations(obs, action, located, np.ones(chunks, np.float32))
+    data = Demonstrations(*jax.tree.map(lambda *x: np.concatenate(x)[:chunks], *kept))
     return data, {"episodes": episodes, "expert_success": successes / max(episodes, 1)}
 
 
@@ -179,7 +191,8 @@ def make_pretrainer(config: PolicyConfig, settings: ImitationConfig):
             pick, key = inputs
             sample = jax.tree.map(lambda x: x[pick], data)
             key_words, key_loss = jax.random.split(key)
-            obs = hide_words(sample.obs, key_words, settings.word_dropout)
+            words = vary_words(sample.obs.instruction, key_words, settings)
+            obs = replace(sample.obs, instruction=words)
 
             def loss(params):
                 flow, ground, error = imitation_loss(
@@ -198,10 +211,23 @@ def make_pretrainer(config: PolicyConfig, settings: ImitationConfig):
     return optimizer, jax.jit(run, donate_argnums=(0, 1))
 
 
-def hide_words(obs, key: jax.Array, rate: float):
-    """Replace words by the unknown-word token at random."""
-    hidden = jax.random.bernoulli(key, rate, obs.instruction.shape) & (obs.instruction > 0)
-    return replace(obs, instruction=jnp.where(hidden, UNKNOWN, obs.instruction))
+def vary_words(words: jax.Array, key: jax.Array, settings: ImitationConfig) -> jax.Array:
+    """Hide words and slip in unknown ones at random: i32[B, L] → i32[B, L]."""
+    key_hide, *keys = jax.random.split(key, 3)
+    hidden = jax.random.bernoulli(key_hide, settings.word_dropout, words.shape) & (words > PAD)
+    words = jnp.where(hidden, UNKNOWN, words)
+    for k in keys:
+        key_rate, key_place = jax.random.split(k)
+        wanted = jax.random.bernoulli(key_rate, settings.word_insertion, words.shape[:1])
+        # Only where there is room, and within the phrase.
+        wanted &= words[:, -1] == PAD
+        length = (words > PAD).sum(1)
+        place = jax.random.randint(key_place, words.shape[:1], 1, jnp.maximum(length, 2))[:, None]
+        column = jnp.arange(words.shape[1])
+        moved = jnp.where(column > place, jnp.roll(words, 1, axis=1), words)
+        moved = jnp.where(column == place, UNKNOWN, moved)
+        words = jnp.where(wanted[:, None], moved, words)
+    return words
 
 
 def join(*parts: Demonstrations) -> Demonstrations:
@@ -245,7 +271,7 @@ def pretrain(
     """
     update = stage("recording the expert", settings.chunks)
     demos, found = collect_demonstrations(
-        env, batch, seed, settings.chunks, settings.noise, lambda done, total: update(done, "")
+        env, batch, seed, settings, lambda done, total: update(done, "")
     )
     data = demos
     if settings.stills:

@@ -1,4 +1,4 @@
-"""Food: carrots, bananas, pears, lemons and mushrooms."""
+"""Food: carrots, bananas, pears, lemons, mushrooms, corn, tomatoes and cupcakes."""
 
 from __future__ import annotations
 
@@ -113,4 +113,53 @@ def mushroom(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     return finish(
         parts, density=700, friction=rng.uniform(0.8, 1.0),
         grasp=(neck + tall * 0.4, 2 * cap), round_radius=cap,
+    )  # fmt: skip
+
+
+def corn(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A cob lying along x, half wrapped in leaves."""
+    width = pick(rng, 0.026, 0.032, size) if compact else pick(rng, 0.028, 0.042, size)
+    length = width * (rng.uniform(1.7, 2.1) if compact else rng.uniform(2.2, 3.2))
+    wrapped = length * rng.uniform(0.35, 0.5)
+    kernels = Paint(paint.rgb, paint.darker(0.25).rgb, "checker", 0.007)
+    parts = [
+        box((length / 2, width * 0.42, width / 2), (0, 0, width / 2), None),
+        ellipsoid((length * 0.55, width * 0.46, width / 2), (0, 0, width / 2), kernels),
+        ellipsoid((wrapped * 0.7, width / 2, width * 0.52), (-length * 0.28, 0, width / 2), LEAF),
+    ]
+    return finish(
+        parts, density=900, friction=rng.uniform(0.8, 1.0), grasp=(width * 0.5, width * 0.84)
+    )  # fmt: skip
+
+
+def tomato(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A tomato: a squashed ball with a green star."""
+    radius = pick(rng, 0.0135, 0.016, size) if compact else pick(rng, 0.017, 0.023, size)
+    height = radius * (rng.uniform(1.7, 1.95) if compact else rng.uniform(1.5, 1.8))
+    green = radius * rng.uniform(0.35, 0.55)
+    parts = [
+        *octagon(radius * 0.94, 0.0, height * 0.9),
+        ellipsoid((radius, radius, height / 2), (0, 0, height / 2), paint),
+        disc(green, height * 0.95, height + 0.002, LEAF),
+    ]
+    return finish(
+        parts, density=950, friction=rng.uniform(0.8, 1.0),
+        grasp=(height * 0.45, 1.9 * radius), round_radius=radius,
+    )  # fmt: skip
+
+
+def cupcake(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A cupcake: a striped paper cup under a dome of icing."""
+    radius = pick(rng, 0.0125, 0.0155, size) if compact else pick(rng, 0.016, 0.022, size)
+    cup = radius * rng.uniform(1.2, 1.5)
+    dome = radius * rng.uniform(0.7, 1.0)
+    paper = Paint(paint.lighter(0.55).rgb, paint.rgb, "stripes", 0.005)
+    parts = [
+        *octagon(radius * 0.97, 0.0, cup),
+        disc(radius * 0.9, 0.0, cup, paper),
+        ellipsoid((radius, radius, dome), (0, 0, cup), paint),
+    ]
+    return finish(
+        parts, density=700, friction=rng.uniform(0.8, 1.0),
+        grasp=(cup * 0.55, 1.94 * radius), round_radius=radius,
     )  # fmt: skip

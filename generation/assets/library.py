@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from generation.assets import food, household, tableware, toys
+from generation.assets import desk, food, household, tableware, toys
 from generation.assets.colours import VIVID, shade
 from generation.assets.parts import Draft, Paint
 from generation.spec import Texture
@@ -79,6 +79,19 @@ _FAMILIES = (
            colours=("orange", "purple", "red", "yellow")),
     Family("banana", ("banana",), food.banana, "train", tags=("food", "fruit"),
            colours=("yellow", "green", "red")),
+    Family("corn", ("corn", "cob"), food.corn, "train", tags=("food", "vegetable"),
+           colours=("yellow", "purple", "white", "red")),
+    Family("tomato", ("tomato",), food.tomato, "train", tags=("food", "vegetable"),
+           colours=("red", "orange", "yellow", "green", "purple")),
+    Family("cupcake", ("cupcake", "muffin"), food.cupcake, "train", tags=("food",)),
+    Family("die", ("die", "dice"), toys.die, "train", tags=("toy",)),
+    Family("cross", ("cross", "plus"), toys.cross, "train", tags=("toy",),
+           textures=("plain", "wood")),
+    Family("pawn", ("pawn", "figure"), toys.pawn, "train", tags=("toy",)),
+    Family("battery", ("battery",), desk.battery, "train", tags=("office",)),
+    Family("carton", ("carton", "juice box"), desk.carton, "train", tags=("kitchen", "drink")),
+    Family("jar", ("jar",), desk.jar, "train", tags=("kitchen",)),
+    Family("marker", ("marker", "pen"), desk.marker, "train", tags=("office",)),
     Family("pear", ("pear",), food.pear, "heldout", tags=("food", "fruit"),
            colours=("green", "yellow", "red")),
     Family("lemon", ("lemon",), food.lemon, "heldout", tags=("food", "fruit"),
@@ -99,6 +112,14 @@ _FAMILIES = (
            textures=("plain", "wood")),
     Family("dish", ("dish", "baking dish"), tableware.dish, "train", receptacle=True,
            tags=("kitchen", "tableware", "container"), relations=("in",)),
+    Family("mat", ("mat", "place mat"), tableware.mat, "train", receptacle=True,
+           tags=("kitchen", "surface"), relations=("on",)),
+    Family("crate", ("crate", "box"), tableware.crate, "train", receptacle=True,
+           tags=("toy", "food", "container"), relations=("in",), textures=("plain", "wood")),
+    Family("pot", ("pot", "saucepan"), tableware.pot, "train", receptacle=True,
+           tags=("kitchen", "container"), relations=("in",)),
+    Family("coaster", ("coaster",), tableware.coaster, "train", receptacle=True,
+           tags=("kitchen", "office", "surface"), relations=("on",)),
     Family("basket", ("basket",), tableware.basket, "heldout", receptacle=True,
            tags=("toy", "food", "container"), relations=("in",),
            colours=("brown", "white", "yellow", "green", "red", "blue", "pink", "purple")),

@@ -12,6 +12,7 @@ from generation.assets.parts import (
     finish,
     hexagon,
     pick,
+    primitive,
     walls,
 )
 
@@ -138,3 +139,64 @@ def board(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
             (length + tab / 2 - 1e-3, 0, height / 2), paint.darker(0.3)),
     ]  # fmt: skip
     return finish(parts, density=800, friction=rng.uniform(0.9, 1.1), place=(height, width))
+
+
+def mat(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A thick place mat with a border."""
+    width = pick(rng, 0.053, 0.06, size) if compact else pick(rng, 0.055, 0.08, size)
+    length = width * rng.uniform(1.0, 1.35)
+    height = rng.uniform(0.005, 0.008)
+    inner = rng.uniform(0.72, 0.86)
+    cloth = Paint(paint.rgb, paint.lighter(0.3).rgb, "checker", 0.012)
+    parts = [
+        box((length, width, height / 2), (0, 0, height / 2), paint.darker(0.3)),
+        primitive("box", (length * inner, width * inner, 4e-4), (0, 0, height), cloth,
+                  collide=False),
+    ]  # fmt: skip
+    return finish(parts, density=500, friction=rng.uniform(0.9, 1.1), place=(height, width))
+
+
+def crate(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A square crate with upright banded walls."""
+    half = pick(rng, 0.05, 0.056, size) if compact else pick(rng, 0.05, 0.066, size)
+    height = rng.uniform(0.019, 0.025) if compact else rng.uniform(0.03, 0.05)
+    bands = Paint(paint.rgb, paint.lighter(0.4).rgb, "stripes", rng.uniform(0.01, 0.02))
+    parts = [
+        box((half + _WALL, half + _WALL, _FLOOR / 2), (0, 0, _FLOOR / 2), paint.lighter(0.15)),
+        *walls([half], 4, 0.0, height, _WALL, 0.0, bands),
+    ]
+    return finish(parts, density=800, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, half))
+
+
+def pot(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A low six-sided pot with two handles."""
+    apothem = pick(rng, 0.05, 0.056, size) if compact else pick(rng, 0.05, 0.064, size)
+    height = rng.uniform(0.018, 0.024) if compact else rng.uniform(0.026, 0.045)
+    ear = rng.uniform(0.01, 0.016)
+    parts = [
+        *hexagon(apothem, 0.0, _FLOOR),
+        *walls([apothem - 0.002], 6, 0.0, height, _WALL, 0.05, paint),
+        disc(apothem * 1.02, 0.0, _FLOOR + 5e-4, paint.darker(0.5)),
+    ]
+    for sign in (-1, 1):
+        centre = (sign * (apothem + _WALL + ear / 2), 0, height * 0.7)
+        parts.append(
+            primitive("box", (ear / 2, 0.014, 0.003), centre, paint.darker(0.6), collide=False)
+        )
+    return finish(parts, density=1200, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, apothem))
+
+
+def coaster(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A large round coaster with a dark ring."""
+    radius = pick(rng, 0.058, 0.068, size) if compact else pick(rng, 0.055, 0.07, size)
+    height = rng.uniform(0.006, 0.01)
+    ring = radius * rng.uniform(0.8, 0.9)
+    parts = [
+        *hexagon(radius * 0.93, 0.0, height),
+        disc(radius, 0.0, height * 0.94, paint.darker(0.55)),
+        disc(ring, height * 0.94, height, paint),
+    ]
+    return finish(
+        parts, density=700, friction=rng.uniform(0.9, 1.1),
+        place=(height, radius * 0.93), round_radius=radius * 1.075,
+    )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Toys: blocks, balls, towers and arches."""
+"""Toys: blocks, balls, dice, crosses, pawns, towers and arches."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from generation.assets.parts import Draft, Paint, box, finish, pick, primitive
+from generation.assets.parts import Draft, Paint, box, finish, octagon, pick, primitive
 
 Rng = np.random.Generator
 
@@ -62,3 +62,52 @@ def arch(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     return finish(
         parts, density=800, friction=rng.uniform(0.8, 1.0), grasp=(tall + beam / 2, thick)
     )
+
+
+def die(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A die with a pale dot on top and on two sides."""
+    width = pick(rng, 0.024, 0.031 if compact else 0.042, size)
+    height = width * rng.uniform(0.95, 1.1)
+    dot, pale = width * rng.uniform(0.2, 0.3), paint.lighter(0.75)
+    thin = 4e-4
+    parts = [
+        box((width / 2, width / 2, height / 2), (0, 0, height / 2), paint),
+        primitive("box", (dot, dot, thin), (0, 0, height), pale, collide=False),
+        primitive("box", (thin, dot, dot), (width / 2, 0, height / 2), pale, collide=False),
+        primitive("box", (thin, dot, dot), (-width / 2, 0, height / 2), pale, collide=False),
+    ]
+    return finish(parts, density=900, friction=rng.uniform(0.8, 1.0), grasp=(height / 2, width))
+
+
+def cross(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A plus sign lying flat, gripped at its middle bar."""
+    width = pick(rng, 0.02, 0.026 if compact else 0.032, size)
+    long = width * (rng.uniform(2.0, 2.4) if compact else rng.uniform(2.2, 3.0))
+    short = width * rng.uniform(1.2, 1.45)
+    height = pick(rng, 0.026, 0.034, size) if compact else width * rng.uniform(0.9, 1.2)
+    parts = [
+        box((long / 2, width / 2, height / 2), (0, 0, height / 2), paint),
+        box((width * 0.35, short / 2, height * 0.46), (0, 0, height * 0.47), paint.darker(0.2)),
+    ]
+    return finish(parts, density=850, friction=rng.uniform(0.8, 1.0), grasp=(height / 2, short))
+
+
+def pawn(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A board-game figure: a wide foot, a slim body and a round head."""
+    radius = pick(rng, 0.013, 0.016, size) if compact else pick(rng, 0.014, 0.021, size)
+    height = pick(rng, 0.042, 0.055, size) if compact else radius * rng.uniform(3.2, 4.2)
+    foot, head = height * rng.uniform(0.4, 0.5), radius * rng.uniform(0.7, 0.85)
+    slim = radius * rng.uniform(0.5, 0.65)
+    parts = [
+        *octagon(radius, 0.0, foot),
+        box((slim * 0.8, slim * 0.8, (height - foot) / 2), (0, 0, (height + foot) / 2), None),
+        primitive("cylinder", (radius, foot / 2), (0, 0, foot / 2), paint, collide=False),
+        primitive("cylinder", (slim, (height - foot) / 2), (0, 0, (height + foot) / 2), paint,
+                  collide=False),
+        primitive("ellipsoid", (head, head, head), (0, 0, height - head * 0.6),
+                  paint.lighter(0.2), collide=False),
+    ]  # fmt: skip
+    return finish(
+        parts, density=850, friction=rng.uniform(0.8, 1.0),
+        grasp=(foot * 0.55, 2 * radius), round_radius=radius * 1.03,
+    )  # fmt: skip

@@ -13,6 +13,9 @@ from vla_jax.models.policy import VLA
 from vla_jax.rl.flow import chain_log_prob, integrate, sample_chain
 from vla_jax.rl.ppo import Agent
 
+# Flow times and noises per picture in imitation: the prefix is by far the dearer part.
+_FLOW_SAMPLES = 4
+
 
 def init_params(config: PolicyConfig, seed: int) -> nnx.State:
     """Fresh parameters of the policy, a pytree of arrays."""
@@ -64,7 +67,7 @@ def make_imitation_loss(config: PolicyConfig):
     """Flow matching towards an expert's chunks, and the localization loss.
 
     Returns:
-        f(params, obs, action f32[B, C, A], located f32[B, 14], has_action f32[B], key) ->
+        f(params, obs, action f32[B, C, A], located f32[B, 16], has_action f32[B], key) ->
         (flow loss, localization loss, localization error in dm), each f32[]. Rows with `has_action`
         0 are stills without an action: they teach only where the named things are.
     """
@@ -74,14 +77,18 @@ def make_imitation_loss(config: PolicyConfig):
         vla = merge(params)
         prefix, sight = vla.see(obs)
         key_noise, key_time, key_zero = jax.random.split(key, 3)
-        noise = jax.random.normal(key_noise, action.shape)
-        b = action.shape[0]
         # RL acts with a single integration step, whose input is pure noise: half of the samples
         # train that very point, the others the rest of the path.
-        time = jax.random.uniform(key_time, (b,)) * jax.random.bernoulli(key_zero, 0.5, (b,))
-        t = time[:, None, None]
-        velocity, _ = vla.velocity(prefix, (1.0 - t) * noise + t * action, time)
-        error = ((velocity - (action - noise)) ** 2).mean((1, 2))
+        size = (_FLOW_SAMPLES, action.shape[0])
+        time = jax.random.uniform(key_time, size) * jax.random.bernoulli(key_zero, 0.5, size)
+        noise = jax.random.normal(key_noise, (_FLOW_SAMPLES, *action.shape))
+
+        def squared_error(noise, time):
+            t = time[:, None, None]
+            velocity, _ = vla.velocity(prefix, (1.0 - t) * noise + t * action, time)
+            return ((velocity - (action - noise)) ** 2).mean((1, 2))
+
+        error = jax.vmap(squared_error)(noise, time).mean(0)
         flow = (error * has_action).sum() / (has_action.sum() + 1e-6)
         ground, error = vla.localization_loss(sight, located)
         return flow, ground.mean(), error.mean()

@@ -18,6 +18,9 @@ from vla_jax.models.experts import KeyValue, TwoExpertStack
 from vla_jax.models.language import LanguageEncoder
 from vla_jax.models.vision import PatchEncoder, QueryPool, looking_loss
 
+# Where in the proprioception the tool's position stands, see `Env.observe`.
+TOOL = slice(-4, -1)
+
 
 class Prefix(NamedTuple):
     """What the suffix needs of the prefix; computed once per observation."""
@@ -25,15 +28,16 @@ class Prefix(NamedTuple):
     features: jax.Array  # f32[B, T, width]
     mask: jax.Array  # bool[B, T]
     cache: list[KeyValue]
-    # f32[B, P + 6]: proprioception and where the policy believes the named things to be.
+    # f32[B, P + 12]: proprioception, where the policy believes the named things to be, and the way
+    # there from the tool.
     state: jax.Array
 
 
 class Sight(NamedTuple):
-    """What the policy made of its pictures: where its first queries look, what it believes."""
+    """What the policy made of its pictures: where its pointers point, what it believes."""
 
-    scene_logits: jax.Array  # f32[B, queries, cells]
-    wrist_logits: jax.Array  # f32[B, wrist_queries, cells]
+    scene_logits: jax.Array  # f32[B, 3, F, F] heat maps of target, receptacle and tool
+    wrist_logits: jax.Array  # f32[B, 2, G, G] of target and receptacle
     estimate: jax.Array  # f32[B, 6] believed positions of target and receptacle, dm
 
 
@@ -46,11 +50,13 @@ class VLA(nnx.Module):
         self.language = LanguageEncoder(config, rngs=rngs)
         self.scene_eye = PatchEncoder(config, config.image_size, rngs=rngs)
         self.wrist_eye = PatchEncoder(config, config.wrist_size, rngs=rngs)
-        self.scene_pool = QueryPool(config, self.scene_eye.grid, config.queries, rngs=rngs)
-        self.wrist_pool = QueryPool(config, self.wrist_eye.grid, config.wrist_queries, rngs=rngs)
+        # Target, receptacle and tool: seeing its own tool beside where the joints say it is tells
+        # the policy how the camera stands.
+        self.scene_pool = QueryPool(config, self.scene_eye.grid, config.queries, 3, rngs=rngs)
+        self.wrist_pool = QueryPool(config, self.wrist_eye.grid, config.wrist_queries, 2, rngs=rngs)
         self.word_in = nnx.Linear(config.feature_width, w, rngs=rngs)
         self.stack = TwoExpertStack(config, rngs=rngs)
-        self.state_in = nnx.Linear(config.proprio + 6, e, rngs=rngs)
+        self.state_in = nnx.Linear(config.proprio + 12, e, rngs=rngs)
         self.action_in = nnx.Linear(config.action, e, rngs=rngs)
         self.step_position = nnx.Param(
             nnx.initializers.normal(0.5)(rngs.params(), (config.chunk, e))
@@ -72,7 +78,7 @@ class VLA(nnx.Module):
         # action expert: few numbers carry over to new scenes better than image features do.
         self.ground = nnx.Sequential(
             nnx.Linear(
-                (config.queries + config.wrist_queries) * w + config.proprio,
+                (config.queries + config.wrist_queries) * w + 4 * (3 + 2) + config.proprio,
                 config.head_width,
                 rngs=rngs,
             ),
@@ -90,15 +96,17 @@ class VLA(nnx.Module):
     def see(self, obs: Observation) -> tuple[Prefix, Sight]:
         """Encode an observation; also returns what the auxiliary localization loss needs."""
         words, word_mask = self.language(obs.instruction)
-        scene, scene_logits = self.scene_pool(self.scene_eye(obs.image), words, word_mask)
-        wrist, wrist_logits = self.wrist_pool(self.wrist_eye(obs.wrist), words, word_mask)
+        scene, there, scene_logits = self.scene_pool(*self.scene_eye(obs.image), words, word_mask)
+        wrist, here, wrist_logits = self.wrist_pool(*self.wrist_eye(obs.wrist), words, word_mask)
         seen = jnp.concatenate([scene, wrist], axis=1)
         tokens = jnp.concatenate([seen, self.word_in(words)], axis=1)
         mask = jnp.concatenate([jnp.ones(seen.shape[:2], bool), word_mask], axis=1)
         features, cache = self.stack.prefix(tokens, mask)
-        pooled = features[:, : seen.shape[1]].reshape(features.shape[0], -1)
-        estimate = self.ground(jnp.concatenate([pooled, obs.proprio], axis=-1))
-        state = jnp.concatenate([obs.proprio, estimate], axis=-1)
+        flat = [x.reshape(x.shape[0], -1) for x in (features[:, : seen.shape[1]], there, here)]
+        estimate = self.ground(jnp.concatenate([*flat, obs.proprio], axis=-1))
+        # The way to go is a small difference of two positions: given apart, it is learned sooner.
+        way = estimate - jnp.tile(obs.proprio[:, TOOL], 2)
+        state = jnp.concatenate([obs.proprio, estimate, 3.0 * way], axis=-1)
         return Prefix(features, mask, cache, state), Sight(scene_logits, wrist_logits, estimate)
 
     def velocity(
@@ -122,7 +130,9 @@ class VLA(nnx.Module):
         suffix = self.stack.suffix(
             jnp.concatenate([state, action], axis=1), prefix.cache, prefix.mask
         )[:, 1:]
-        return self.action_out(suffix), self.noise_std(suffix)
+        # At τ = 0 the target velocity A - x asks for exactly what went in: without this shortcut
+        # the remains of x would be noise in the action.
+        return self.action_out(suffix) - x, self.noise_std(suffix)
 
     def noise_std(self, suffix: jax.Array) -> jax.Array:
         """Bounded log-variance interpolation of the noise head (ReinFlow, Flow-Noise)."""
@@ -134,23 +144,22 @@ class VLA(nnx.Module):
     def localization_loss(self, sight: Sight, located: jax.Array) -> tuple[jax.Array, jax.Array]:
         """How badly the named things are localized; trains features, the action never sees it.
 
-        The first query of each camera should look at the target, the second at the receptacle, and
-        its estimate of their positions should be right.
+        The pointers should point at target, receptacle and (fixed camera) the tool, and the
+        estimate of the positions of the first two should be right.
 
         Args:
             sight: from `see`.
-            located: f32[B, 14], see `Env.located`.
+            located: f32[B, 16], see `Env.located`.
 
         Returns:
             loss f32[B] and mean absolute error of the positions f32[B] in dm.
         """
         error = jnp.abs(sight.estimate - centred(located[:, :6])).mean(-1)
-        looking = jnp.zeros_like(error)
-        for thing in (0, 1):
-            at = located[:, 6 + 4 * thing : 10 + 4 * thing]
-            looking += looking_loss(sight.scene_logits[:, thing], at[:, :2], self.scene_eye.grid)
-            looking += looking_loss(sight.wrist_logits[:, thing], at[:, 2:], self.wrist_eye.grid)
-        return error + 0.1 * looking, error
+        maps = [sight.scene_logits[:, i] for i in range(3)]
+        maps += [sight.wrist_logits[:, i] for i in range(2)]
+        places = jnp.split(located[:, 6:], 5, axis=1)
+        looking = sum(looking_loss(*pair) for pair in zip(maps, places, strict=True))
+        return error + 0.05 * looking, error
 
     def value(self, privileged: jax.Array) -> jax.Array:
         """Privileged state f32[B, Q] → value f32[B]; used in training only."""

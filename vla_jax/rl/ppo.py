@@ -45,10 +45,16 @@ class PPOConfig:
     epochs: int = 2
     minibatches: int = 3
     learning_rate: float = 1e-4
+    # Minibatches over which the policy's rate rises, and iterations over which it falls to a tenth
+    # along a cosine (0: it stays). Adam's first steps are as large as its rate whatever the
+    # gradient, and one such step can undo what imitation taught.
+    warmup_updates: int = 20
+    decay_iterations: int = 0
     max_grad_norm: float = 0.5
     entropy_weight: float = 0.0
-    # Weight of the auxiliary localization loss (where the named objects are).
-    ground_weight: float = 5.0
+    # Weight of the auxiliary localization loss (where the named objects are). Large: the eyes then
+    # learn mostly from it, and Adam's scaling leaves the action expert to the surrogate.
+    ground_weight: float = 25.0
     # The critic is small and sees the simulator's state: it learns faster, and alone at first.
     critic_epochs: int = 10
     critic_learning_rate: float = 1e-3
@@ -61,7 +67,7 @@ class Transitions(NamedTuple):
 
     obs: Any
     privileged: jax.Array  # f32[..., Q]
-    located: jax.Array  # f32[..., 14] where target and receptacle are, see Env.located
+    located: jax.Array  # f32[..., 16] where target and receptacle are, see Env.located
     chain: jax.Array  # f32[..., K+1, C, A]
     log_prob: jax.Array  # f32[...]
     advantage: jax.Array  # f32[...]
@@ -74,7 +80,7 @@ def optimizers(
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Adam for the policy and for the critic; each leaves the other's parameters alone."""
 
-    def only(rate: float, critic: bool) -> optax.GradientTransformation:
+    def only(rate: float | optax.Schedule, critic: bool) -> optax.GradientTransformation:
         adam = optax.chain(
             optax.clip_by_global_norm(config.max_grad_norm), optax.adam(rate, eps=1e-5)
         )
@@ -83,7 +89,18 @@ def optimizers(
         )
         return optax.partition({"learn": adam, "keep": optax.set_to_zero()}, labels)
 
-    return only(config.learning_rate, False), only(config.critic_learning_rate, True)
+    return only(learning_rate(config), False), only(config.critic_learning_rate, True)
+
+
+def learning_rate(config: PPOConfig) -> optax.Schedule:
+    """The policy's rate as a function of the minibatches that it has learned from."""
+    top, updates = (
+        config.learning_rate,
+        config.decay_iterations * config.epochs * config.minibatches,
+    )
+    fall = optax.cosine_decay_schedule(top, updates, 0.1) if updates else (lambda count: top)
+    rise = max(config.warmup_updates, 1)
+    return lambda count: fall(count) * jnp.minimum(1.0, (count + 1.0) / rise)
 
 
 def init_optimizers(params: Params, agent: Agent, config: PPOConfig) -> tuple[Any, Any]:

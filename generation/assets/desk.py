@@ -1,0 +1,75 @@
+"""Things of a desk or a shelf that a small gripper can pick: batteries, cartons, jars, markers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generation.assets.parts import Draft, Paint, box, disc, ellipsoid, finish, octagon, pick
+
+Rng = np.random.Generator
+
+METAL = Paint((0.74, 0.74, 0.76))
+
+
+def battery(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A standing battery: a dark lower end, a bright pole on top."""
+    radius = pick(rng, 0.0125, 0.0155, size) if compact else pick(rng, 0.013, 0.02, size)
+    height = pick(rng, 0.036, 0.05, size) if compact else radius * rng.uniform(3.0, 4.2)
+    dark = height * rng.uniform(0.25, 0.4)
+    parts = [
+        *octagon(radius, 0.0, height),
+        disc(radius, 0.0, dark, paint.darker(0.7)),
+        disc(radius, dark, height, paint),
+        disc(radius * 0.4, height, height + 0.003, METAL),
+    ]
+    return finish(
+        parts, density=1100, friction=rng.uniform(0.8, 1.0),
+        grasp=(height * 0.5, 2 * radius), round_radius=radius * 1.03,
+    )  # fmt: skip
+
+
+def carton(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A drink carton: a tall box with a pale slanted top."""
+    width = pick(rng, 0.022, 0.03, size) if compact else pick(rng, 0.026, 0.04, size)
+    depth = width * rng.uniform(0.85, 1.15)
+    height = pick(rng, 0.04, 0.052, size) if compact else width * rng.uniform(1.8, 2.4)
+    top = height * rng.uniform(0.18, 0.28)
+    body = height - top
+    parts = [
+        box((depth / 2, width / 2, body / 2), (0, 0, body / 2), paint),
+        box((depth * 0.32, width / 2, top / 2), (0, 0, body + top / 2), paint.lighter(0.6)),
+    ]
+    return finish(parts, density=800, friction=rng.uniform(0.8, 1.0), grasp=(body * 0.6, width))
+
+
+def jar(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A low jar with a wide metal lid."""
+    radius = pick(rng, 0.0135, 0.0155, size) if compact else pick(rng, 0.017, 0.022, size)
+    height = pick(rng, 0.028, 0.038, size) if compact else radius * rng.uniform(1.7, 2.3)
+    lid = height * rng.uniform(0.2, 0.32)
+    parts = [
+        *octagon(radius, 0.0, height),
+        disc(radius * 0.96, 0.0, height - lid, paint),
+        disc(radius, height - lid, height, METAL),
+        disc(radius * rng.uniform(0.4, 0.6), height, height + 5e-4, paint),
+    ]
+    return finish(
+        parts, density=1000, friction=rng.uniform(0.8, 1.0),
+        grasp=(height * 0.45, 2 * radius), round_radius=radius * 1.03,
+    )  # fmt: skip
+
+
+def marker(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
+    """A thick marker lying along x, its cap darker than its barrel."""
+    width = pick(rng, 0.021, 0.027, size) if compact else pick(rng, 0.018, 0.028, size)
+    length = width * (rng.uniform(2.4, 3.0) if compact else rng.uniform(3.5, 5.0))
+    cap = length * rng.uniform(0.25, 0.4)
+    barrel = length - cap
+    parts = [
+        box((barrel / 2, width * 0.44, width * 0.47), (-cap / 2, 0, width * 0.5), None),
+        box((cap / 2, width / 2, width / 2), (barrel / 2, 0, width / 2), paint.darker(0.5)),
+        ellipsoid((barrel * 0.6, width * 0.47, width * 0.47), (-cap / 2, 0, width * 0.5), paint),
+    ]
+    return finish(
+        parts, density=900, friction=rng.uniform(0.8, 1.0), grasp=(width * 0.5, width * 0.9)
+    )  # fmt: skip
