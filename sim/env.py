@@ -14,68 +14,17 @@ import jax
 import jax.numpy as jnp
 
 from sim import task
-from sim.physics.base import Physics, PhysicsState
-from sim.randomize import Randomization, shift_objects
-from sim.render.raycast import Camera, Light, render
+from sim.geometry import axis_angle_quat, quat_multiply
+from sim.physics.base import Physics
+from sim.randomize import shift_objects
 from sim.rig import Rig
 from sim.robots.kinematics import body_poses, quat_to_mat, solve_ik
 from sim.scene_batch import SceneBatch
+from sim.state import EnvConfig, EnvState
 from sim.types import Observation, Step
-from sim.view import backdrop_of, geoms_of
+from sim.view import located, picture, task_view
 
-
-@dataclass(frozen=True)
-class EnvConfig:
-    """Settings of the environment; the defaults are the paper's task (5 Hz, 100 control steps)."""
-
-    # Control steps per second; a multiple of the scenes' physics step fits between two.
-    control_hz: float = 5.0
-    # Control steps of an episode, and of an action chunk.
-    episode_steps: int = 100
-    chunk: int = 4
-    # Control steps in a row that must satisfy the success test.
-    hold_steps: int = 1
-    # Sides of the fixed and the wrist camera's square pictures, pixels.
-    image_size: int = 64
-    wrist_size: int = 32
-    # "sparse": 1 on success. "shaped": differences of the potential, and 1 on success.
-    reward: str = "sparse"
-    randomization: Randomization = Randomization()
-    # The target pose leads the measured tool by at most this far, m.
-    lead: float = 0.08
-
-    def __post_init__(self) -> None:
-        if self.reward not in ("sparse", "shaped"):
-            raise ValueError(f"unknown reward {self.reward!r}: choose 'sparse' or 'shaped'")
-        for name in ("episode_steps", "chunk", "hold_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if not self.control_hz > 0.0:
-            raise ValueError(f"control_hz is {self.control_hz}: it must be positive")
-        if self.episode_steps % self.chunk:
-            raise ValueError(
-                f"episode_steps {self.episode_steps} is no multiple of chunk {self.chunk}"
-            )
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class EnvState:
-    """State of N environments."""
-
-    physics: PhysicsState
-    scene: jax.Array  # i32[N] index into the scene batch
-    phrase: jax.Array  # i32[N] which wording of the instruction
-    joints: jax.Array  # f32[N, J] commanded arm joint angles, rad
-    tool: jax.Array  # f32[N, 3] commanded tool position, m
-    tool_quat: jax.Array  # f32[N, 4] commanded tool orientation, wxyz
-    closing: jax.Array  # f32[N] 1 where the gripper is commanded to close
-    camera: jax.Array  # f32[N, 3] displacement of the fixed camera, m
-    ambient: jax.Array  # f32[N, 3] ambient light
-    time: jax.Array  # i32[N] control steps since reset
-    held: jax.Array  # i32[N] control steps in a row that satisfied the success test
-    potential: jax.Array  # f32[N]
-    key: jax.Array  # key[N]
+__all__ = ["Env", "EnvConfig", "EnvState"]
 
 
 @dataclass(frozen=True)
@@ -310,40 +259,7 @@ class Env:
 
     def view(self, batch: SceneBatch, state: EnvState) -> task.TaskView:
         """Where the things of the task are: simulator-only knowledge."""
-        qpos = state.physics.qpos
-        xpos, xmat = body_poses(batch.tree, qpos)
-        tool, _ = self.rig.tool(qpos)
-        at = batch.object_bodies
-        grasp = batch.object_grasp[state.scene][:, 0]
-        place = batch.object_place[state.scene][:, 1]
-        target, target_mat = xpos[:, at[0]], xmat[:, at[0]]
-        holder, holder_mat = xpos[:, at[1]], xmat[:, at[1]]
-        axis = jnp.einsum(
-            "nij,nj->ni",
-            target_mat,
-            jnp.stack([jnp.cos(grasp[:, 3]), jnp.sin(grasp[:, 3]), 0.0 * grasp[:, 3]], -1),
-        )
-        others = xpos[:, jnp.asarray(at[2:], jnp.int32)] if len(at) > 2 else holder[:, None]
-        distance = jnp.linalg.norm(others - tool[:, None], axis=-1)
-        nearest = jnp.take_along_axis(others, jnp.argmin(distance, 1)[:, None, None], 1)[:, 0]
-        grasp_point = target + jnp.einsum("nij,nj->ni", target_mat, grasp[:, :3])
-        return task.TaskView(
-            tool=tool,
-            grasp=grasp_point,
-            grasp_yaw=jnp.arctan2(-axis[:, 0], axis[:, 1]),
-            grasp_width=grasp[:, 4],
-            rest_height=grasp[:, 2],
-            bottom=target,
-            up=target_mat[..., 2],
-            place=holder + jnp.einsum("nij,nj->ni", holder_mat, place[:, :3]),
-            place_radius=place[:, 3],
-            target_radius=batch.object_radius[state.scene][:, 0],
-            rim=batch.object_height[state.scene][:, 1],
-            distractor=nearest,
-            gap=self.rig.gap(qpos),
-            closing=state.closing,
-            contacts=state.physics.contacts,
-        )
+        return task_view(self.rig, batch, state)
 
     def tool_yaw(self, state: EnvState) -> jax.Array:
         """Commanded direction f32[N] of the fingers' closing axis from world +y, rad."""
@@ -362,18 +278,7 @@ class Env:
         wrist camera's (x, y in [-1, 1] from the upper left; outside that range, or 9, it is out of
         the picture).
         """
-        view = self.view(batch, state)
-        xpos, xmat = body_poses(batch.tree, state.physics.qpos)
-        fixed, wrist = self.rig.fixed_camera(state.camera), self.rig.wrist_camera(xpos, xmat)
-        robot = self.rig.robot
-        seen = [
-            project(point, *fixed, robot.fixed_camera.fovy)
-            for point in (view.grasp, view.place, view.tool)
-        ]
-        seen += [
-            project(point, *wrist, robot.wrist_camera.fovy) for point in (view.grasp, view.place)
-        ]
-        return jnp.concatenate([task.located(view), *seen], axis=-1)
+        return located(self.rig, batch, state)
 
     def observe(self, batch: SceneBatch, state: EnvState) -> Observation:
         """What the policy sees."""
@@ -392,8 +297,8 @@ class Env:
         )
         c = self.config
         return Observation(
-            image=self.picture(batch, state, xpos, xmat, c.image_size).rgb,
-            wrist=self.picture(batch, state, xpos, xmat, c.wrist_size, wrist=True).rgb,
+            image=picture(self.rig, batch, state, xpos, xmat, c.image_size).rgb,
+            wrist=picture(self.rig, batch, state, xpos, xmat, c.wrist_size, wrist=True).rgb,
             proprio=proprio,
             instruction=batch.instruction[state.scene, state.phrase],
         )
@@ -403,39 +308,7 @@ class Env:
     ) -> jax.Array:
         """A picture u8[N, size, size, 3] of every environment."""
         xpos, xmat = body_poses(batch.tree, state.physics.qpos)
-        return self.picture(batch, state, xpos, xmat, size, wrist=wrist).rgb
-
-    def picture(self, batch, state, xpos, xmat, size, *, wrist=False):
-        """Image (rgb, depth, segmentation) from the fixed or the wrist camera."""
-        n = xpos.shape[0]
-        if wrist:
-            position, mat = self.rig.wrist_camera(xpos, xmat)
-            fovy = self.rig.robot.wrist_camera.fovy
-        else:
-            position, mat = self.rig.fixed_camera(state.camera)
-            fovy = self.rig.robot.fixed_camera.fovy
-        direction = jnp.array([0.35, 0.45, -1.0])
-        light = Light(
-            direction=jnp.broadcast_to(direction / jnp.linalg.norm(direction), (n, 3)),
-            ambient=state.ambient,
-            diffuse=jnp.full((n, 3), 0.75),
-        )
-        return render(
-            geoms_of(batch, state.scene, xpos, xmat),
-            Camera(position, mat, jnp.full(n, fovy)),
-            light,
-            backdrop_of(batch, state.scene),
-            height=size,
-            width=size,
-        )
-
-
-def project(point: jax.Array, position: jax.Array, mat: jax.Array, fovy: float) -> jax.Array:
-    """Picture coordinates f32[N, 2] of points f32[N, 3]; 9 for a point behind the camera."""
-    local = jnp.einsum("nij,ni->nj", mat, point - position)
-    depth = jnp.maximum(-local[:, 2], 1e-3) * jnp.tan(0.5 * fovy)
-    at = jnp.stack([local[:, 0], -local[:, 1]], -1) / depth[:, None]
-    return jnp.where(local[:, 2:] < -1e-3, jnp.clip(at, -9.0, 9.0), 9.0)
+        return picture(self.rig, batch, state, xpos, xmat, size, wrist=wrist).rgb
 
 
 def where(mask: jax.Array, new, old):
@@ -443,24 +316,3 @@ def where(mask: jax.Array, new, old):
     return jax.tree.map(
         lambda a, b: jnp.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old
     )
-
-
-def quat_multiply(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Hamilton product of wxyz quaternions [..., 4]."""
-    aw, ax, ay, az = jnp.moveaxis(a, -1, 0)
-    bw, bx, by, bz = jnp.moveaxis(b, -1, 0)
-    return jnp.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        -1,
-    )
-
-
-def axis_angle_quat(vector: jax.Array) -> jax.Array:
-    """Quaternions f32[N, 4] (wxyz) of rotation vectors f32[N, 3], rad."""
-    angle = jnp.sqrt(jnp.sum(vector**2, -1, keepdims=True) + 1e-12)
-    return jnp.concatenate([jnp.cos(0.5 * angle), vector * (jnp.sin(0.5 * angle) / angle)], -1)

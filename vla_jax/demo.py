@@ -62,7 +62,7 @@ class DemoConfig:
     episodes: int = 512
     policy: PolicyConfig = get_config("tiny")
     imitation: ImitationConfig = ImitationConfig()
-    train: TrainConfig = TrainConfig(iterations=140, ppo=PPOConfig(decay_iterations=140))
+    train: TrainConfig = TrainConfig(iterations=105, ppo=PPOConfig(decay_iterations=105))
     # Where the demonstrations are recorded: few scenes, hardly turned objects.
     narrow: Randomization = Randomization(
         object_xy=0.08, object_yaw=0.5, camera=0.03, workspace=WORKSPACE

@@ -12,7 +12,7 @@ METAL = Paint((0.74, 0.74, 0.76))
 
 
 def battery(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
-    """A standing battery: a dark lower end, a bright pole on top."""
+    """A standing battery with a dark lower end."""
     radius = pick(rng, 0.0125, 0.0155, size) if compact else pick(rng, 0.013, 0.02, size)
     height = pick(rng, 0.036, 0.05, size) if compact else radius * rng.uniform(3.0, 4.2)
     dark = height * rng.uniform(0.25, 0.4)
@@ -20,7 +20,6 @@ def battery(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         *octagon(radius, 0.0, height),
         disc(radius, 0.0, dark, paint.darker(0.7)),
         disc(radius, dark, height, paint),
-        disc(radius * 0.4, height, height + 0.003, METAL),
     ]
     return finish(
         parts, density=1100, friction=rng.uniform(0.8, 1.0),
@@ -51,7 +50,6 @@ def jar(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         *octagon(radius, 0.0, height),
         disc(radius * 0.96, 0.0, height - lid, paint),
         disc(radius, height - lid, height, METAL),
-        disc(radius * rng.uniform(0.4, 0.6), height, height + 5e-4, paint),
     ]
     return finish(
         parts, density=1000, friction=rng.uniform(0.8, 1.0),

@@ -142,17 +142,16 @@ def board(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 
 
 def mat(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
-    """A thick place mat with a border."""
+    """A thick place mat with a round pattern."""
     width = pick(rng, 0.053, 0.06, size) if compact else pick(rng, 0.055, 0.08, size)
     length = width * rng.uniform(1.0, 1.35)
     height = rng.uniform(0.005, 0.008)
-    inner = rng.uniform(0.72, 0.86)
+    inner = width * rng.uniform(0.7, 0.9)
     cloth = Paint(paint.rgb, paint.lighter(0.3).rgb, "checker", 0.012)
     parts = [
         box((length, width, height / 2), (0, 0, height / 2), paint.darker(0.3)),
-        primitive("box", (length * inner, width * inner, 4e-4), (0, 0, height), cloth,
-                  collide=False),
-    ]  # fmt: skip
+        disc(inner, height, height + 5e-4, cloth),
+    ]
     return finish(parts, density=500, friction=rng.uniform(0.9, 1.1), place=(height, width))
 
 
@@ -169,7 +168,7 @@ def crate(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 
 
 def pot(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
-    """A low six-sided pot with two handles."""
+    """A low six-sided pot with a flat round grip on one side."""
     apothem = pick(rng, 0.05, 0.056, size) if compact else pick(rng, 0.05, 0.064, size)
     height = rng.uniform(0.018, 0.024) if compact else rng.uniform(0.026, 0.045)
     ear = rng.uniform(0.01, 0.016)
@@ -178,11 +177,8 @@ def pot(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         *walls([apothem - 0.002], 6, 0.0, height, _WALL, 0.05, paint),
         disc(apothem * 1.02, 0.0, _FLOOR + 5e-4, paint.darker(0.5)),
     ]
-    for sign in (-1, 1):
-        centre = (sign * (apothem + _WALL + ear / 2), 0, height * 0.7)
-        parts.append(
-            primitive("box", (ear / 2, 0.014, 0.003), centre, paint.darker(0.6), collide=False)
-        )
+    centre = (apothem + _WALL, 0, height * 0.7)
+    parts.append(primitive("cylinder", (ear, 0.003), centre, paint.darker(0.6), collide=False))
     return finish(parts, density=1200, friction=rng.uniform(0.9, 1.1), place=(_FLOOR, apothem))
 
 

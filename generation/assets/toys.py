@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from generation.assets.parts import Draft, Paint, box, finish, octagon, pick, primitive
+from generation.assets.parts import Draft, Paint, box, disc, finish, octagon, pick, primitive
 
 Rng = np.random.Generator
 
@@ -65,16 +65,13 @@ def arch(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 
 
 def die(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
-    """A die with a pale dot on top and on two sides."""
+    """A die with a pale dot on top."""
     width = pick(rng, 0.024, 0.031 if compact else 0.042, size)
     height = width * rng.uniform(0.95, 1.1)
-    dot, pale = width * rng.uniform(0.2, 0.3), paint.lighter(0.75)
-    thin = 4e-4
+    dot = width * rng.uniform(0.2, 0.3)
     parts = [
         box((width / 2, width / 2, height / 2), (0, 0, height / 2), paint),
-        primitive("box", (dot, dot, thin), (0, 0, height), pale, collide=False),
-        primitive("box", (thin, dot, dot), (width / 2, 0, height / 2), pale, collide=False),
-        primitive("box", (thin, dot, dot), (-width / 2, 0, height / 2), pale, collide=False),
+        disc(dot, height, height + 5e-4, paint.lighter(0.75)),
     ]
     return finish(parts, density=900, friction=rng.uniform(0.8, 1.0), grasp=(height / 2, width))
 
