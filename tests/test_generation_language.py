@@ -99,7 +99,7 @@ def test_splits_share_no_wording_family_or_noun() -> None:
     words = {s: set() for s in ("train", "heldout")}
     for family in FAMILIES.values():
         words[family.split] |= {word for noun in family.nouns for word in noun.split()}
-    # "toy" and "box" only qualify a noun of their own family.
+    # "toy" only qualifies a noun of its own family.
     assert not words["train"] & words["heldout"]
     assert len({noun for f in FAMILIES.values() for noun in f.nouns}) == sum(
         len(f.nouns) for f in FAMILIES.values()
