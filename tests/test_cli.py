@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -346,6 +348,20 @@ def test_interrupted_demo_says_how_to_continue(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("vla_jax.demo.run_demo", stop)
     status, _, err = run(capsys, "demo", "--out", tmp_path / "demo")
     assert (status, err) == (130, "stopped; run the same command again to continue\n")
+
+
+def test_swallowed_interrupt_still_stops(capsys, monkeypatch, tmp_path):
+    """A Ctrl-C that a garbage collection callback forgot ends the next report of progress."""
+
+    def forget(*args, **settings):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        settings["stage"]("working", 2)(1, "")
+        raise AssertionError("went on")
+
+    monkeypatch.setattr("vla_jax.demo.run_demo", forget)
+    status, _, err = run(capsys, "demo", "--out", tmp_path / "demo")
+    assert status == 130 and err.endswith("stopped; run the same command again to continue\n")
 
 
 @pytest.mark.parametrize("debug", [False, True])

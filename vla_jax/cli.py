@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from vla_jax import __version__
 from vla_jax.commands import COMMANDS
 from vla_jax.commands.common import natural
-from vla_jax.progress import Progress
+from vla_jax.progress import Progress, catch_interrupts
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug, again = "--debug" in argv, _AGAIN
+    catch_interrupts()
     try:
         args = make_parser().parse_args(argv)
         again = args.again

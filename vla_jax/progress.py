@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
 _INTERVAL_S = 10.0  # between lines where there is no terminal
+_interrupted = threading.Event()
+
+
+def catch_interrupts() -> None:
+    """Remember a Ctrl-C until the next report of progress.
+
+    Python raises KeyboardInterrupt wherever the main thread happens to be, and what is raised
+    within a garbage collection callback (JAX has one) is printed and forgotten.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        _interrupted.set()
+        raise KeyboardInterrupt
+
+    _interrupted.clear()
+    main = threading.current_thread() is threading.main_thread()
+    # A background job of a shell ignores Ctrl-C, and goes on doing so.
+    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 class Stage:
@@ -27,6 +48,8 @@ class Stage:
 
     def __call__(self, done: int, note: str = "") -> None:
         """Reports that `done` of the total is done; a note stays until the next one."""
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
         now = self._owner.clock()
         if self._first is None:
             self._first = (now, done)
