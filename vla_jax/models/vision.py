@@ -86,7 +86,7 @@ class QueryPool(nnx.Module):
     ):
         d = config.feature_width
         self.scale = d**-0.5
-        self.grid, self.fine, self.pointers = grid, 2 * grid + 1, pointers
+        self.grid, self.pointers = grid, pointers
         self.to_pointer = nnx.Linear(d, config.patch_width, rngs=rngs)
         self.query = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (queries, d)))
         self.word_key = nnx.Linear(d, d, rngs=rngs)
