@@ -30,6 +30,26 @@ every engine, and all false after `init`."""
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class Dynamics:
+    """How an environment's physics departs from its scene's; a factor of 1 changes nothing.
+
+    Attributes:
+      mass: f32[N, K] factor on each object's mass and inertia.
+      friction: f32[N] factor on the sliding friction of every geom.
+      stiffness: f32[N] factor on the servos' position gain.
+      damping: f32[N] factor on the servos' velocity gain and on joint damping.
+      latency: f32[N] time between a command and the servos' start, s.
+    """
+
+    mass: jax.Array
+    friction: jax.Array
+    stiffness: jax.Array
+    damping: jax.Array
+    latency: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class PhysicsState:
     """Everything that the next step depends on, and what the last one saw.
 
@@ -42,6 +62,8 @@ class PhysicsState:
       contacts: bool[N, 5] in the order of `CONTACTS`.
       finite: bool[N] false where the last step met NaN, infinity or a diverging simulation. Such
         an environment has been put back to its scene's start, so nothing spreads from it.
+      saturated: bool[N] true where the last step had more contacts than the engine has room for.
+      dynamics: departures from the scenes' physics, or None: every scene as it is.
     """
 
     scene_index: jax.Array
@@ -51,6 +73,8 @@ class PhysicsState:
     ctrl: jax.Array
     contacts: jax.Array
     finite: jax.Array
+    saturated: jax.Array
+    dynamics: Dynamics | None = None
 
 
 class Physics(Protocol):
@@ -61,13 +85,20 @@ class Physics(Protocol):
         """Key in `get_physics`."""
         ...
 
-    def init(self, batch: SceneBatch, scene_index: jax.Array, qpos: jax.Array) -> PhysicsState:
+    def init(
+        self,
+        batch: SceneBatch,
+        scene_index: jax.Array,
+        qpos: jax.Array,
+        dynamics: Dynamics | None = None,
+    ) -> PhysicsState:
         """State at rest.
 
         Args:
           batch: the scenes.
           scene_index: i32[N] scene of each environment.
           qpos: f32[N, nq] positions, for instance `batch.qpos0[scene_index]`.
+          dynamics: departures from the scenes' physics.
         """
         ...
 
@@ -87,7 +118,12 @@ class Physics(Protocol):
         ...
 
 
-def initial_state(batch: SceneBatch, scene_index: jax.Array, qpos: jax.Array) -> PhysicsState:
+def initial_state(
+    batch: SceneBatch,
+    scene_index: jax.Array,
+    qpos: jax.Array,
+    dynamics: Dynamics | None = None,
+) -> PhysicsState:
     """The common `init`: the given positions, no motion, no contacts seen yet.
 
     The servos hold the joints where they are: actuators come in the order of the robot's joints,
@@ -108,6 +144,8 @@ def initial_state(batch: SceneBatch, scene_index: jax.Array, qpos: jax.Array) ->
         ctrl=qpos[:, : batch.nu].astype(jnp.float32),
         contacts=jnp.zeros((num, len(CONTACTS)), bool),
         finite=jnp.ones((num,), bool),
+        saturated=jnp.zeros((num,), bool),
+        dynamics=dynamics,
     )
 
 
@@ -137,6 +175,8 @@ def guard(batch: SceneBatch, state: PhysicsState) -> PhysicsState:
         ctrl=jnp.where(row, state.ctrl, start[:, : batch.nu]),
         contacts=state.contacts & row,
         finite=good,
+        saturated=state.saturated & good,
+        dynamics=state.dynamics,
     )
 
 

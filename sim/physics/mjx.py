@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from sim.physics.base import PhysicsState, check_ctrl, guard, initial_state, ramp
+from sim.physics.base import Dynamics, PhysicsState, check_ctrl, guard, initial_state, ramp
 from sim.physics.import_mjx import mjx
 from sim.physics.mjx_fields import MjxScenes
 
@@ -25,9 +25,15 @@ class MjxPhysics:
         """Key in `get_physics`."""
         return "mjx"
 
-    def init(self, batch: SceneBatch, scene_index: jax.Array, qpos: jax.Array) -> PhysicsState:
+    def init(
+        self,
+        batch: SceneBatch,
+        scene_index: jax.Array,
+        qpos: jax.Array,
+        dynamics: Dynamics | None = None,
+    ) -> PhysicsState:
         """See `Physics.init`."""
-        return initial_state(batch, scene_index, qpos)
+        return initial_state(batch, scene_index, qpos, dynamics)
 
     def step(
         self, batch: SceneBatch, state: PhysicsState, ctrl: jax.Array, n_substeps: int
@@ -65,6 +71,8 @@ class MjxPhysics:
             ctrl=ctrl,
             contacts=_touching(scenes, data),
             finite=jnp.ones_like(state.finite),
+            saturated=jnp.zeros_like(state.finite),
+            dynamics=state.dynamics,
         )
         return guard(batch, after)
 

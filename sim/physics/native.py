@@ -23,7 +23,7 @@ import mujoco
 import numpy as np
 from mujoco import batch as mujoco_batch
 
-from sim.physics.base import CONTACTS, PhysicsState, check_ctrl, guard, initial_state, ramp
+from sim.physics.base import CONTACTS, Dynamics, PhysicsState, check_ctrl, guard, initial_state, ramp
 from sim.physics.registry import HostScenes, host_scenes
 
 if TYPE_CHECKING:
@@ -61,9 +61,15 @@ class NativePhysics:
         """Key in `get_physics`."""
         return "native"
 
-    def init(self, batch: SceneBatch, scene_index: jax.Array, qpos: jax.Array) -> PhysicsState:
+    def init(
+        self,
+        batch: SceneBatch,
+        scene_index: jax.Array,
+        qpos: jax.Array,
+        dynamics: Dynamics | None = None,
+    ) -> PhysicsState:
         """See `Physics.init`."""
-        return initial_state(batch, scene_index, qpos)
+        return initial_state(batch, scene_index, qpos, dynamics)
 
     def step(
         self, batch: SceneBatch, state: PhysicsState, ctrl: jax.Array, n_substeps: int
@@ -91,6 +97,8 @@ class NativePhysics:
             ctrl=ctrl,
             contacts=contacts > 0,
             finite=finite[:, 0] > 0,
+            saturated=jnp.zeros(num, bool),
+            dynamics=state.dynamics,
         )
         return guard(batch, after)
 

@@ -48,11 +48,13 @@ class Camera:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Light:
-    """One distant light and an ambient term, both as linear factors on a surface's colour."""
+    """Distant lights and an ambient term, as linear factors on a surface's colour."""
 
-    direction: jax.Array  # f32[N, 3] unit vector from the light to the scene
+    direction: jax.Array  # f32[N, 3] unit vector from the key light to the scene; casts shadows
     ambient: jax.Array  # f32[N, 3]
-    diffuse: jax.Array  # f32[N, 3]
+    diffuse: jax.Array  # f32[N, 3] of the key light
+    fill_direction: jax.Array | None = None  # f32[N, 3] of a second light without shadows
+    fill: jax.Array | None = None  # f32[N, 3] of the second light
 
 
 @jax.tree_util.register_dataclass
