@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 
 Row = dict[str, Any]
 
@@ -87,6 +89,15 @@ def measure_all(calls: list[Callable[[], Any]], runs: int = RUNS) -> list[Timing
             jax.block_until_ready(call())
             times.append(time.perf_counter() - begin)
     return [Timing(tuple(times)) for times in taken]
+
+
+@functools.cache
+def peak_flops() -> float:
+    """Multiplications and additions a second in float32: the best of several matrix products."""
+    side = 1024 if jax.default_backend() == "cpu" else 8192
+    a = jnp.ones((side, side), jnp.float32)
+    product = jax.jit(lambda a: jax.lax.dot(a, a, precision=jax.lax.Precision.HIGHEST))
+    return 2 * side**3 / min(measure(lambda: product(a), 10).seconds)
 
 
 def make_row(

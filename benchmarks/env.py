@@ -1,9 +1,10 @@
 """Control steps with camera per second: `python -m benchmarks.env [--quick] [--json] [--save]`.
 
 Row `env` is the library's environment: all copies in one jitted program, every control step
-followed by a picture from the fixed and one from the wrist camera. Row `env.usual_way` is the same
-task on the same scenes with the same physics steps, kind of actions and cameras, as it is usually
-written (see `benchmarks.usual_way`). The two are timed in alternation in one run.
+followed by a picture from the fixed and one from the wrist camera, with textures and shadows. Row
+`env.usual_way` is the same task on the same scenes with the same physics steps, kind of actions and
+cameras, as it is usually written (see `benchmarks.usual_way`), with shadows of MuJoCo's default
+quality; row `env.usual_way_plain` does without shadows. All are timed in alternation in one run.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def ours(
     return call, compile_s
 
 
-def usual_setup(env: Env, batch: SceneBatch) -> Any:
+def usual_setup(env: Env, batch: SceneBatch, shadows: bool) -> Any:
     """The task's numbers for `benchmarks.usual_way`."""
     from benchmarks.usual_way import Mount, Setup
 
@@ -93,6 +94,7 @@ def usual_setup(env: Env, batch: SceneBatch) -> Any:
         workspace=np.array([robot.workspace_low, robot.workspace_high]),
         substeps=env.substeps(batch),
         episode_steps=env.config.episode_steps,
+        shadows=shadows,
     )
 
 
@@ -103,7 +105,7 @@ def _matrix(quat: tuple[float, ...]) -> np.ndarray:
 
 
 def usual(
-    env: Env, batch: SceneBatch, control_steps: int, seed: int = 0
+    env: Env, batch: SceneBatch, control_steps: int, shadows: bool, seed: int = 0
 ) -> tuple[Callable[[], Any], Callable[[], None]]:
     """A call that plays random actions in the worker processes, and one that ends these.
 
@@ -121,7 +123,7 @@ def usual(
             "on Debian and Ubuntu apt-get install libegl1 libgl1-mesa-dri libosmesa6"
         )
     host = host_scenes(int(batch.handle))
-    setup = usual_setup(env, batch)
+    setup = usual_setup(env, batch, shadows)
     vector = make_vector_env(host.models, host.qpos0, setup, WORKERS, opengl)
     vector.reset(seed=seed)
     rng = np.random.default_rng(seed)
@@ -135,7 +137,7 @@ def usual(
 
 
 def rows(quick: bool = False) -> list[common.Row]:
-    """Rows `env` and `env.usual_way`."""
+    """Rows `env`, `env.usual_way` and `env.usual_way_plain`."""
     num_envs, num_scenes, steps, usual_steps = NUM_ENVS, NUM_SCENES, CONTROL_STEPS, USUAL_STEPS
     if quick:
         num_envs, num_scenes, steps, usual_steps = 16, 4, 2, 10
@@ -148,16 +150,18 @@ def rows(quick: bool = False) -> list[common.Row]:
         "cameras": f"fixed {size}x{size} and wrist {wrist}x{wrist}, one frame each a control step",
     }
     call, compile_s = ours(env, batch, steps)
-    calls, reason, close = [call], "", lambda: None
+    calls, closes, reason = [call], [], ""
     try:
-        other, close = usual(env, batch, usual_steps)
-        calls.append(other)
-    except RuntimeError as error:
-        reason = str(error)
-    try:
+        for shadows in (True, False):
+            other, close = usual(env, batch, usual_steps, shadows)
+            calls.append(other)
+            closes.append(close)
         timings = common.measure_all(calls, runs)
+    except RuntimeError as error:
+        reason, timings = str(error), common.measure_all(calls[:1], runs)
     finally:
-        close()
+        for close in closes:
+            close()
     row = common.make_row(
         "env",
         UNIT,
@@ -169,23 +173,32 @@ def rows(quick: bool = False) -> list[common.Row]:
         **task,
     )
     row["frames_per_s"] = common.tidy(2 * row["value"])
-    if len(timings) < 2:
+    if reason:
         return [row, common.missing_row("env.usual_way", UNIT, reason, num_envs=WORKERS, **task)]
-    beside = common.make_row(
-        "env.usual_way",
-        UNIT,
-        WORKERS * usual_steps,
-        timings[1],
-        compile_s=0.0,
-        num_envs=WORKERS,
-        device="cpu",
-        workers=WORKERS,
-        shadows=False,
-        **task,
-    )
-    beside["frames_per_s"] = common.tidy(2 * beside["value"])
-    row["times_usual_way"] = common.tidy(row["value"] / beside["value"])
-    return [row, beside]
+    beside = [
+        common.make_row(
+            name,
+            UNIT,
+            WORKERS * usual_steps,
+            timing,
+            compile_s=0.0,
+            num_envs=WORKERS,
+            device="cpu",
+            workers=WORKERS,
+            shadows=shadows,
+            **task,
+        )
+        for name, timing, shadows in (
+            ("env.usual_way", timings[1], True),
+            ("env.usual_way_plain", timings[2], False),
+        )
+    ]
+    for other in beside:
+        other["frames_per_s"] = common.tidy(2 * other["value"])
+        row["times_" + other["name"].removeprefix("env.")] = common.tidy(
+            row["value"] / other["value"]
+        )
+    return [row, *beside]
 
 
 if __name__ == "__main__":

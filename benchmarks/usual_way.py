@@ -2,8 +2,9 @@
 
 A `gymnasium.Env` over one scene at a time, with numpy inverse kinematics and `mujoco.Renderer`; run
 many at once in the processes of a `gymnasium.vector.AsyncVectorEnv`. It takes the compiled models
-of the library's own scenes, so physics, control period and cameras are the same; its pictures have
-neither shadows nor textures, which spares it work. Nothing here uses JAX.
+of the library's own scenes, so physics, control period and cameras are the same. Its pictures have
+a light that casts shadows, with MuJoCo's default quality, as environments usually have, but no
+textures; or no such light either, which spares it most of the work. Nothing here uses JAX.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Setup:
     workspace: np.ndarray  # [2, 3] lowest and highest corner, m
     substeps: int
     episode_steps: int
+    shadows: bool
 
 
 class PickPlace(gymnasium.Env):
@@ -161,6 +163,8 @@ class _World:
         for name, mount in self.setup.cameras.items():
             renderer = self.renderers[name]
             renderer.update_scene(self.data)
+            if self.setup.shadows:
+                _add_light(renderer.scene)
             turn = self.data.xmat[mount.body].reshape(3, 3)
             _aim(
                 renderer.scene,
@@ -184,6 +188,18 @@ def _aim(scene: mujoco.MjvScene, pos: np.ndarray, mat: np.ndarray, fovy: float) 
         camera.frustum_near = 0.01
         camera.frustum_top = camera.frustum_near * np.tan(0.5 * fovy)
         camera.frustum_bottom = -camera.frustum_top
+
+
+def _add_light(scene: mujoco.MjvScene) -> None:
+    """A directional light that casts shadows, from the side that the ray caster's comes from."""
+    light = scene.lights[scene.nlight]
+    direction = np.array([0.35, 0.45, -1.0]) / np.linalg.norm([0.35, 0.45, -1.0])
+    light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    light.pos, light.dir = np.array([0.25, 0.0, 0.0]) - 2.0 * direction, direction
+    light.ambient, light.diffuse, light.specular = np.zeros(3), np.full(3, 0.75), np.zeros(3)
+    light.castshadow, light.headlight, light.exponent, light.cutoff = True, False, 1.0, 45.0
+    light.attenuation = np.array([1.0, 0.0, 0.0])
+    scene.nlight += 1
 
 
 def _rotation(vector: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ _TABLES: dict[str, tuple[tuple[float, ...], tuple[float, ...], Texture, tuple[fl
     "slate": ((0.32, 0.34, 0.37), (0.25, 0.27, 0.30), "marble", (0.2, 0.4)),
     "terrazzo": ((0.74, 0.72, 0.69), (0.55, 0.53, 0.52), "speckle", (0.01, 0.03)),
     "cloth": ((0.66, 0.70, 0.74), (0.57, 0.62, 0.67), "checker", (0.06, 0.14)),
-    "mat": ((0.46, 0.50, 0.47), (0.40, 0.44, 0.41), "plain", (0.1, 0.2)),
+    "linen": ((0.78, 0.74, 0.66), (0.66, 0.61, 0.53), "fabric", (0.02, 0.05)),
+    "felt": ((0.46, 0.50, 0.47), (0.38, 0.42, 0.39), "fabric", (0.01, 0.02)),
     "stripes": ((0.76, 0.73, 0.66), (0.66, 0.63, 0.57), "stripes", (0.05, 0.12)),
 }
 _CONTRAST = 0.22  # least sRGB distance between an object's colour and the table's

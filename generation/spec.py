@@ -26,7 +26,7 @@ from pydantic import (
 SPEC_VERSION = 1
 
 Shape = Literal["box", "sphere", "capsule", "cylinder", "ellipsoid"]
-Texture = Literal["plain", "checker", "stripes", "speckle", "wood", "marble"]
+Texture = Literal["plain", "checker", "stripes", "speckle", "wood", "marble", "fabric", "label"]
 Role = Literal["target", "receptacle", "distractor"]
 Relation = Literal["on", "in"]
 

@@ -11,21 +11,25 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
 from sim.render import (
     SEGMENT_BACKGROUND,
     SEGMENT_TABLE,
-    SHAPES,
     TEXTURES,
     Backdrop,
     Camera,
     Image,
     Light,
+    Plan,
     RenderGeoms,
     default_backdrop,
+    make_atlas,
+    plan_render,
     render,
 )
 
+PRIMITIVES = ("box", "sphere", "capsule", "cylinder", "ellipsoid")
 SIDE = 51  # odd, so that a pixel lies on the camera's axis
 MIDDLE = SIDE // 2
 PIXEL = 2.0 / SIDE  # at unit depth, for a right-angled view
@@ -44,7 +48,7 @@ def one_each(**changes) -> RenderGeoms:
 
     Changes are {field: {shape: value}}; a shape that is given a size becomes visible.
     """
-    n = len(SHAPES)
+    n = len(PRIMITIVES)
     fields = {
         "size": np.full((n, 3), 0.1),
         "pos": np.zeros((n, 3)),
@@ -56,11 +60,11 @@ def one_each(**changes) -> RenderGeoms:
     texture, visible = np.zeros(n, np.int32), np.zeros(n, bool)
     for name, values in changes.items():
         for shape, value in values.items():
-            (texture if name == "texture" else fields[name])[SHAPES.index(shape)] = value
+            (texture if name == "texture" else fields[name])[PRIMITIVES.index(shape)] = value
     for shape in changes["size"]:
-        visible[SHAPES.index(shape)] = True
+        visible[PRIMITIVES.index(shape)] = True
     return RenderGeoms(
-        types=SHAPES,
+        types=PRIMITIVES,
         texture=jnp.asarray(texture)[None],
         visible=jnp.asarray(visible)[None],
         **{name: f32(value)[None] for name, value in fields.items()},
@@ -115,7 +119,7 @@ MIDDLE_RAYS = [
 def test_ray_along_the_axis(shape, size, mat, depth):
     image = draw(one_each(size={shape: size}, mat={shape: mat}), above(), sun(), no_table())
     assert float(image.depth[0, MIDDLE, MIDDLE]) == pytest.approx(depth, rel=1e-5)
-    assert int(image.segmentation[0, MIDDLE, MIDDLE]) == SHAPES.index(shape)
+    assert int(image.segmentation[0, MIDDLE, MIDDLE]) == PRIMITIVES.index(shape)
     # Nothing reaches the corner of the picture.
     assert np.isinf(image.depth[0, 0, 0])
     assert int(image.segmentation[0, 0, 0]) == SEGMENT_BACKGROUND
@@ -129,7 +133,7 @@ def test_oblique_ray_hits_a_sphere():
     length = math.sqrt(1.0 + 2 * (2 / 3) ** 2)
     pixel = (0, MIDDLE - 17, MIDDLE + 17)
     assert float(image.depth[pixel]) == pytest.approx((length - 0.1) / length, rel=1e-5)
-    assert int(image.segmentation[pixel]) == SHAPES.index("sphere")
+    assert int(image.segmentation[pixel]) == PRIMITIVES.index("sphere")
 
 
 def test_nearest_of_several_and_the_table():
@@ -139,8 +143,8 @@ def test_nearest_of_several_and_the_table():
     )
     image = draw(geoms, above(), sun(), plain_table(0.5))
     row = np.asarray(image.segmentation[0, MIDDLE])
-    assert row[MIDDLE] == SHAPES.index("box")
-    assert row[MIDDLE + 4] == SHAPES.index("sphere")
+    assert row[MIDDLE] == PRIMITIVES.index("box")
+    assert row[MIDDLE + 4] == PRIMITIVES.index("sphere")
     assert row[MIDDLE + 12] == SEGMENT_TABLE
     assert float(image.depth[0, MIDDLE, MIDDLE]) == pytest.approx(0.45, rel=1e-5)
     assert float(image.depth[0, MIDDLE, MIDDLE + 12]) == pytest.approx(1.0, rel=1e-5)
@@ -172,7 +176,7 @@ def test_shadow_falls_where_it_should():
 def test_invisible_geoms_are_not_there():
     """They neither appear nor throw a shadow: the picture is that of the empty table."""
     light, table = sun((1.0, 0.0, -1.0)), plain_table(1.0)
-    geoms = one_each(size=dict.fromkeys(SHAPES, (0.05, 0.08, 0.06)))
+    geoms = one_each(size=dict.fromkeys(PRIMITIVES, (0.05, 0.08, 0.06)))
     hidden = replace(geoms, visible=jnp.zeros_like(geoms.visible))
     shown, empty = draw(geoms, above(), light, table), draw(hidden, above(), light, table)
     assert np.ptp(np.asarray(shown.rgb)) > 20
@@ -206,7 +210,7 @@ def test_checker_has_its_period():
 
 
 def test_same_picture_twice():
-    geoms = one_each(size=dict.fromkeys(SHAPES, (0.05, 0.08, 0.06)))
+    geoms = one_each(size=dict.fromkeys(PRIMITIVES, (0.05, 0.08, 0.06)))
     backdrop = default_backdrop(1)
     first, second = (draw(geoms, above(), sun((1, 2, -3)), backdrop) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, second)
@@ -256,7 +260,11 @@ def mujoco_image(geoms: RenderGeoms, camera: Camera) -> tuple[np.ndarray, np.nda
             pos=np.asarray(geoms.pos[0, i], np.float64),
             quat=quat,
         )
-    model = spec.compile()
+    return mujoco_rays(spec.compile(), camera)
+
+
+def mujoco_rays(model: mujoco.MjModel, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """As `mujoco_image`, for a compiled model."""
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     eye = np.asarray(camera.pos[0], np.float64)
@@ -318,7 +326,8 @@ def test_tiles_do_not_show():
     """One block at once, or all: the same pictures; 40 pixels are no multiple of a block."""
     scene = small_scene()
     pictures = [
-        jax.jit(partial(render, height=40, width=40, tile=tile))(*scene) for tile in (256, 1 << 20)
+        jax.jit(partial(render, height=40, width=40, plan=plan))(*scene)
+        for plan in (Plan(1, 64, 0), Plan(2, 1 << 20, 0))
     ]
     one, all_at_once = (jax.tree.map(np.asarray, picture) for picture in pictures)
     assert one.rgb.shape == (2, 40, 40, 3)
@@ -332,7 +341,7 @@ def test_tiles_do_not_show():
     [
         ({"height": 0, "width": 8}, "height is 0"),
         ({"height": 8, "width": -1}, "width is -1"),
-        ({"height": 8, "width": 8, "tile": 0}, "tile is 0"),
+        ({"height": 8, "width": 8, "samples": 3}, "samples is 3"),
     ],
 )
 def test_empty_pictures_are_refused(size, message):
@@ -352,3 +361,173 @@ def test_bad_scenes_are_refused():
     nothing = jax.tree.map(lambda x: x[:0], (geoms, camera, light, backdrop))
     with pytest.raises(ValueError, match="no cameras"):
         render(*nothing, **size)
+
+
+# ------------------------------------------------------------------ convex parts
+
+
+def half_spaces(points: np.ndarray, faces: int) -> np.ndarray:
+    """f32[faces, 4] planes of the convex hull of points; rows of zeros fill it up."""
+    hull = ConvexHull(points).equations * [1.0, 1.0, 1.0, -1.0]
+    planes = np.unique(np.round(hull, 6), axis=0)
+    return np.concatenate([planes, np.zeros((faces - len(planes), 4))]).astype(np.float32)
+
+
+def solid(kind: str, planes: np.ndarray | None, mat: np.ndarray, size: np.ndarray) -> RenderGeoms:
+    """One geom over the table."""
+    return RenderGeoms(
+        types=(kind,),
+        size=f32(size[None, None]),
+        pos=f32([[[0.05, 0.1, 0.3]]]),
+        mat=f32(mat[None, None]),
+        rgb=jnp.full((1, 1, 3), 0.7),
+        rgb2=jnp.full((1, 1, 3), 0.2),
+        texture=jnp.zeros((1, 1), jnp.int32),
+        texture_scale=jnp.ones((1, 1)),
+        visible=jnp.ones((1, 1), bool),
+        planes=None if planes is None else f32(planes[None, None]),
+    )
+
+
+def turn(quat) -> np.ndarray:
+    mat = np.zeros(9)
+    mujoco.mju_quat2Mat(mat, np.asarray(quat) / np.linalg.norm(quat))
+    return mat.reshape(3, 3)
+
+
+def test_a_convex_box_is_a_box():
+    """Six half spaces, two rows of zeros: depth, shadow and colour of the box, edges apart."""
+    half, mat = np.array([0.2, 0.1, 0.15]), turn([0.9, 0.3, -0.2, 0.5])
+    corners = half * np.array(list(np.ndindex(2, 2, 2))) * 2.0 - half
+    scene = (above(), sun((0.5, -0.4, -1.0)), default_backdrop(1))
+    box = draw(solid("box", None, mat, half), *scene)
+    hull = draw(solid("convex", half_spaces(corners, 8), mat, half), *scene)
+    assert (np.asarray(box.segmentation) == np.asarray(hull.segmentation)).mean() > 0.998
+    same = np.asarray(box.segmentation) == np.asarray(hull.segmentation)
+    np.testing.assert_allclose(box.depth[same], hull.depth[same], rtol=1e-4)
+    differs = np.abs(np.asarray(box.rgb).astype(int) - np.asarray(hull.rgb)).max(-1) > 2
+    assert differs.mean() < 0.005
+
+
+def test_a_hull_agrees_with_mujocos_mesh():
+    rng = np.random.default_rng(4)
+    points = rng.normal(size=(20, 3)) * [0.2, 0.15, 0.1]
+    mat = turn(rng.normal(size=4))
+    geoms = solid("convex", half_spaces(points, 40), mat, np.abs(points).max(0))
+    image = draw(geoms, above(), sun(), no_table())
+    spec = mujoco.MjSpec()
+    spec.add_mesh(name="hull", uservert=points.ravel())
+    spec.mesh("hull").inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, mat.ravel())
+    spec.worldbody.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_MESH, meshname="hull", pos=[0.05, 0.1, 0.3], quat=quat
+    )
+    depth, segment = mujoco_rays(spec.compile(), above())
+    inner = away_from_edges(segment)
+    assert (segment[inner] >= 0).mean() > 0.02
+    agree = np.asarray(image.segmentation[0]) == segment
+    assert agree[inner].mean() >= 0.99
+    both = inner & agree & (segment >= 0)
+    assert np.abs(np.asarray(image.depth[0])[both] - depth[both]).max() < 1e-3
+
+
+# ------------------------------------------------------------------ light, pictures, samples
+
+
+def linear(srgb: float) -> float:
+    return ((srgb + 0.055) / 1.055) ** 2.4
+
+
+def test_two_lights_add_up():
+    """A level white top: ambient + key * cos + fill * cos, in linear light."""
+    geoms = one_each(size={"box": (0.3, 0.3, 0.1)})
+    key, fill = np.array([0.6, 0.0, -0.8]), np.array([0.0, -0.6, -0.8])
+    light = replace(sun(key), fill_direction=f32(fill[None]), fill=f32([[0.1, 0.05, 0.0]]))
+    middle = np.asarray(draw(geoms, above(), light, no_table()).rgb[0, MIDDLE, MIDDLE]) / 255.0
+    expected = AMBIENT + DIFFUSE * 0.8 + 0.8 * np.array([0.1, 0.05, 0.0])
+    assert [linear(c) for c in middle] == pytest.approx(list(expected), abs=0.01)
+
+
+def test_a_picture_lies_on_a_surface_the_right_way_up():
+    """Red, green above blue, white: seen from above with +y up, on the top of a box."""
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:32, :32], picture[:32, 32:] = (0, 0, 255), (255, 255, 255)
+    picture[32:, :32], picture[32:, 32:] = (255, 0, 0), (0, 255, 0)
+    geoms = one_each(
+        size={"box": (0.4, 0.4, 0.1)},
+        rgb={"box": (0.0, 0.0, 0.0)},
+        rgb2={"box": (1.0, 1.0, 1.0)},
+        texture={"box": len(TEXTURES)},
+        texture_scale={"box": 0.8},
+    )
+    light = replace(sun(), ambient=jnp.ones((1, 3)), diffuse=jnp.zeros((1, 3)))
+    image = draw(geoms, above(), light, no_table(), make_atlas([picture]))
+    step = 5
+    for (up, right), colour in {
+        (1, -1): (255, 0, 0),
+        (1, 1): (0, 255, 0),
+        (-1, -1): (0, 0, 255),
+        (-1, 1): (255, 255, 255),
+    }.items():
+        seen = np.asarray(image.rgb[0, MIDDLE - up * step, MIDDLE + right * step]).astype(int)
+        assert np.abs(seen - colour).max() <= 3
+
+
+def test_a_panorama_surrounds_the_scene():
+    """The camera sees the column of the panorama that it points at, and the sky above."""
+    panorama = np.zeros((128, 256, 3), np.uint8)
+    panorama[:, :64], panorama[:, 64:128] = (255, 0, 0), (0, 255, 0)
+    panorama[:, 128:192], panorama[:, 192:] = (0, 0, 255), (255, 255, 255)
+    atlas = make_atlas(panoramas=[panorama])
+    nothing = replace(one_each(size={"box": (0.1, 0.1, 0.1)}), visible=jnp.zeros((1, 5), bool))
+    backdrop = replace(no_table(), panorama=jnp.zeros(1, jnp.int32))
+    # Left of +x (towards +y) is left of the centre column.
+    for angle, colour in ((45, (0, 255, 0)), (-45, (0, 0, 255)), (135, (255, 0, 0))):
+        ahead = np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle)), 0.0])
+        right = np.cross(ahead, [0.0, 0.0, 1.0])
+        axes = np.stack([right, [0.0, 0.0, 1.0], -ahead], 1)
+        camera = Camera(f32([[0.0, 0.0, 5.0]]), f32(axes[None]), jnp.full(1, 0.5))
+        seen = np.asarray(draw(nothing, camera, sun(), backdrop, atlas).rgb[0, MIDDLE, MIDDLE])
+        assert np.abs(seen.astype(int) - colour).max() <= 3
+    without = draw(
+        nothing, camera, sun(), replace(backdrop, panorama=-jnp.ones(1, jnp.int32)), atlas
+    )
+    plain = draw(nothing, camera, sun(), no_table(), atlas)
+    np.testing.assert_array_equal(without.rgb, plain.rgb)
+
+
+def test_samples_average_in_linear_light():
+    """A pixel half black, half white has half the light, not half the number."""
+    geoms = one_each(
+        size={"box": (0.45, 0.45, 0.1)},
+        rgb2={"box": (0.0, 0.0, 0.0)},
+        texture={"box": TEXTURES.index("checker")},
+        texture_scale={"box": 4 * PIXEL * 0.9},
+    )
+    light = replace(sun(), ambient=jnp.ones((1, 3)), diffuse=jnp.zeros((1, 3)))
+    small = jax.jit(partial(render, height=9, width=9, samples=8))
+    image = small(geoms, above(), light, no_table())
+    assert image.rgb.shape == (1, 9, 9, 3)
+    assert linear(float(image.rgb[0, 4, 4, 0]) / 255.0) == pytest.approx(0.5, abs=0.08)
+    one = jax.jit(partial(render, height=9, width=9))(geoms, above(), light, no_table())
+    np.testing.assert_array_equal(image.segmentation[0, 3:6, 3:6], one.segmentation[0, 3:6, 3:6])
+
+
+# ------------------------------------------------------------------ memory
+
+
+def test_the_plan_bounds_the_memory():
+    """XLA's own account of temporary memory stays within the plan, which follows the budget."""
+    geoms, camera = random_scene(0)
+    n = 48
+    wide = jax.tree.map(lambda x: jnp.tile(x, (n,) + (1,) * (x.ndim - 1)), (geoms, camera))
+    scene = (*wide, sun((0.0, 0.0, -1.0), n), default_backdrop(n))
+    for budget in (16 << 20, 64 << 20):
+        plan = plan_render(n, 96, 96, len(geoms.types), budget=budget, platform="cpu")
+        assert plan.bytes <= budget
+        program = jax.jit(partial(render, height=96, width=96, plan=plan)).lower(*scene).compile()
+        used = program.memory_analysis().temp_size_in_bytes
+        assert 0.2 * plan.bytes < used < plan.bytes
+    with pytest.raises(ValueError, match="one picture of 4096 x 4096 pixels"):
+        plan_render(1, 4096, 4096, 10, budget=1 << 20)

@@ -58,7 +58,9 @@ class Family:
         rgb = shade(rng, colour or self.colours[0])
         texture = self.textures[int(rng.integers(len(self.textures)))]
         paint = Paint(rgb)
-        if texture != "plain":
+        if texture == "label":
+            paint = Paint(rgb, paint.lighter(0.85).rgb, texture, float(rng.uniform(0.05, 0.07)))
+        elif texture != "plain":
             paint = Paint(rgb, paint.darker(0.4).rgb, texture, float(rng.uniform(0.01, 0.02)))
         return self.shape(rng, size, paint, compact)
 
@@ -69,7 +71,7 @@ _FAMILIES = (
     Family("ball", ("ball",), toys.ball, "train", tags=("toy", "rolling"),
            textures=("plain", "stripes")),
     Family("can", ("can", "tin"), household.can, "train", tags=("kitchen", "drink"),
-           textures=("plain", "plain", "stripes")),
+           textures=("plain", "label", "stripes")),
     Family("bottle", ("bottle", "flask"), household.bottle, "train", tags=("kitchen", "drink")),
     Family("mug", ("mug", "cup"), household.mug, "train", tags=("kitchen", "drink", "office"),
            textures=("plain", "plain", "speckle")),

@@ -147,7 +147,7 @@ def mat(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     length = width * rng.uniform(1.0, 1.35)
     height = rng.uniform(0.005, 0.008)
     inner = width * rng.uniform(0.7, 0.9)
-    cloth = Paint(paint.rgb, paint.lighter(0.3).rgb, "checker", 0.012)
+    cloth = Paint(paint.rgb, paint.lighter(0.35).rgb, "fabric", 0.03)
     parts = [
         box((length, width, height / 2), (0, 0, height / 2), paint.darker(0.3)),
         disc(inner, height, height + 5e-4, cloth),

@@ -1,7 +1,8 @@
-"""Blocks of pixels: the grid, which geoms each block may see, and short lists of them."""
+"""Blocks of pixels: the grid, and which geoms each block may see, as bits of words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -16,11 +17,15 @@ Array = jax.Array
 
 @dataclass(frozen=True)
 class Grid:
-    """How a picture of height x width pixels is cut into square blocks; the last may stick out."""
+    """How a picture of height x width pixels is cut into square blocks; the last may stick out.
+
+    Every pixel is the mean of samples x samples rays; lengths here count rays.
+    """
 
     height: int
     width: int
     side: int
+    samples: int
 
     @property
     def rows(self) -> int:
@@ -33,22 +38,40 @@ class Grid:
         return -(-self.width // self.side)
 
     @property
-    def pixels(self) -> int:
-        """Pixels of a block."""
+    def blocks(self) -> int:
+        """Blocks of a picture."""
+        return self.rows * self.columns
+
+    @property
+    def rays(self) -> int:
+        """Rays of a block."""
         return self.side * self.side
 
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Column and row f32[P] of a block's pixels, from its top left pixel."""
-        row, column = np.divmod(np.arange(self.pixels), self.side)
+        """Column and row f32[P] of a block's rays, from its top left one."""
+        row, column = np.divmod(np.arange(self.rays), self.side)
         return column.astype(np.float32), row.astype(np.float32)
 
+    def mean(self, x: Array) -> Array:
+        """Mean over each pixel's rays: f32[B, P] to f32[B, pixels]."""
+        if self.samples == 1:
+            return x
+        k = self.side // self.samples
+        return x.reshape(-1, k, self.samples, k, self.samples).mean((2, 4)).reshape(-1, k * k)
+
+    def middle(self, x: Array) -> Array:
+        """The ray next to each pixel's centre: [B, P] to [B, pixels]."""
+        if self.samples == 1:
+            return x
+        k, m = self.side // self.samples, self.samples // 2
+        return x.reshape(-1, k, self.samples, k, self.samples)[:, :, m, :, m].reshape(-1, k * k)
+
     def assemble(self, blocks: Array, n: int) -> Array:
-        """Pictures [N, H, W, ...] from blocks [N * rows * columns, P, ...]."""
-        rest = blocks.shape[2:]
-        shape = (n, self.rows, self.columns, self.side, self.side, *rest)
-        whole = jnp.swapaxes(blocks.reshape(shape), 2, 3)
-        whole = whole.reshape(n, self.rows * self.side, self.columns * self.side, *rest)
-        return whole[:, : self.height, : self.width]
+        """Pictures [N, H, W] from the blocks' pixels [N * rows * columns, pixels]."""
+        k = self.side // self.samples
+        whole = jnp.swapaxes(blocks.reshape(n, self.rows, self.columns, k, k), 2, 3)
+        whole = whole.reshape(n, self.rows * k, self.columns * k)
+        return whole[:, : self.height // self.samples, : self.width // self.samples]
 
 
 def _seen(tables: SceneTables, across: int, edges: Array) -> tuple[Array, Array]:
@@ -69,17 +92,29 @@ def _seen(tables: SceneTables, across: int, edges: Array) -> tuple[Array, Array]
     return at + reach >= 0, at - reach <= 0
 
 
-def seen_by_band(tables: SceneTables, pixel: Array, grid: Grid) -> tuple[Array, Array]:
-    """Which geoms may be seen in each column and each row of blocks.
+def words(marks: Array, groups: Sequence[tuple[int, ...]]) -> Array:
+    """Marks bool[..., G] as bits: u32[..., groups], bit i for the i-th geom of the group."""
+
+    def word(ids: tuple[int, ...]) -> Array:
+        bits = np.uint32(1) << np.arange(len(ids), dtype=np.uint32)
+        return jnp.sum(jnp.where(marks[..., np.array(ids)], bits, np.uint32(0)), -1)
+
+    if not groups:
+        return jnp.zeros((*marks.shape[:-1], 0), jnp.uint32)
+    return jnp.stack([word(ids).astype(jnp.uint32) for ids in groups], -1)
+
+
+def seen_by_blocks(tables: SceneTables, pixel: Array, grid: Grid) -> Array:
+    """Which geoms may be seen in each block, u32[N, rows, columns, groups].
+
+    A block sees only what both its column and its row of blocks see.
 
     Args:
         tables: N scenes.
-        pixel: f32[N] size of a pixel at unit depth.
+        pixel: f32[N] distance between rays at unit depth.
         grid: the blocks.
-
-    Returns:
-        bool[N, columns, G] and bool[N, rows, G]; a block sees only what both its bands see.
     """
+    groups = [group.ids for group in tables.groups]
     x = np.arange(grid.columns + 1) * grid.side - grid.width / 2
     y = grid.height / 2 - np.arange(grid.rows + 1) * grid.side
     above, below = _seen(tables, 0, pixel[:, None] * x.astype(np.float32))
@@ -88,22 +123,48 @@ def seen_by_band(tables: SceneTables, pixel: Array, grid: Grid) -> tuple[Array, 
     rows = below[:, :-1] & above[:, 1:]
     depth = jnp.sum(jnp.abs(tables.axes_view[..., 2]) * tables.box, -1) + tables.ball
     front = tables.visible & (depth - tables.centre_view[..., 2] > NEAR)
-    return columns & front[:, None], rows
+    across = words(columns & front[:, None], groups)
+    return words(rows, groups)[:, :, None] & across[:, None]
 
 
-def listed(mask: Array) -> tuple[Array, Array]:
-    """Indices of the true entries, first ones first.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Bounds:
+    """The box, in the light frame, of what each block shows; each f32[...], m."""
 
-    Args:
-        mask: bool[B, K].
+    low_u: Array
+    high_u: Array
+    low_v: Array
+    high_v: Array
+    low_w: Array
 
-    Returns:
-        i32[K, B] (entry by entry, so that a loop takes a row of it), filled up with K, and the
-        longest list's length, i32.
-    """
-    k = mask.shape[1]
-    place = jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1
-    entry = jnp.arange(k, dtype=jnp.int32)
-    here = mask[None] & (place[None] == entry[:, None, None])
-    index = jnp.min(jnp.where(here, entry, k), axis=2)
-    return index, jnp.max(place[:, -1]) + 1
+
+def shading_blocks(tables: SceneTables, bounds: Bounds) -> Array:
+    """Which geoms may shade each block, u32[N, blocks, groups]; bounds are [N, blocks]."""
+    centre, reach = tables.centre_light, tables.reach_light
+
+    def word(ids: tuple[int, ...]) -> Array:
+        # One geom after the other: blocks are the long axis, and stay the innermost one.
+        total = jnp.zeros(bounds.low_u.shape, jnp.uint32)
+        for bit, i in enumerate(ids):
+            c, r = centre[:, i, None], reach[:, i, None]
+            may = (
+                tables.visible[:, i, None]
+                & (c[..., 2] + r[..., 2] > bounds.low_w)
+                & (c[..., 0] + r[..., 0] > bounds.low_u)
+                & (c[..., 0] - r[..., 0] < bounds.high_u)
+                & (c[..., 1] + r[..., 1] > bounds.low_v)
+                & (c[..., 1] - r[..., 1] < bounds.high_v)
+            )
+            total = total | jnp.where(may, np.uint32(1 << bit), np.uint32(0))
+        return total
+
+    if not tables.groups:
+        return jnp.zeros((*bounds.low_u.shape, 0), jnp.uint32)
+    return jnp.stack([word(group.ids) for group in tables.groups], -1)
+
+
+def next_bit(word: Array) -> tuple[Array, Array]:
+    """Index i32 of the lowest bit of each word u32, 32 for none, and the word without it."""
+    lowest = word & (~word + np.uint32(1))
+    return jax.lax.population_count(lowest - np.uint32(1)).astype(jnp.int32), word & ~lowest

@@ -1,41 +1,30 @@
-"""The batched ray caster: analytic primary rays, hard shadows, procedural textures.
+"""The batched ray caster: analytic primary rays, hard shadows, textures by one lookup a pixel.
 
-How it is fast without a custom kernel. Every picture is cut into square blocks of pixels. A block
-looks only at the geoms whose extent meets its part of the view, in a list made per block; its
-shadow rays look only at the geoms whose extent, seen from the light, meets the block's hit points.
-The blocks of the whole batch are sorted by the length of their lists and handled tile by tile, so
-that one loop over list entries, as long as the tile's longest list, wastes little. Inside the loop
-all pixels of a tile are separate x, y and z arrays. Memory is bounded by the tile: nothing ever has
-geoms x pixels x scenes elements.
+How it is fast without a custom kernel. Every picture is cut into blocks of 8 x 8 rays. A block
+looks only at the geoms whose extent meets its part of the view, one word of bits for each kind of
+geom; its shadow rays look only at the geoms whose extent, seen from the light, meets what the block
+shows. Twice the blocks of many pictures are sorted by the length of their lists and handled tile by
+tile, so that one loop over list entries, as long as the tile's longest list, wastes little: first
+the camera rays, then shadows and shading. Inside a loop all rays of a tile are separate x, y and z
+arrays. Memory is bounded by `sim.render.plan`: nothing ever has geoms x pixels x scenes elements.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from sim.render.blocks import Grid, listed, seen_by_band
-from sim.render.scene import SceneTables, scene_tables
-from sim.render.shading import (
-    Room,
-    dot,
-    lit,
-    make_room,
-    room_colour,
-    surface_at,
-    to_srgb8,
-    unpack_srgb8,
-)
-from sim.render.shapes import FAR, KINDS, SHADOW_BIAS, Vec, hit_box, lower
+from sim.render.atlas import make_atlas
+from sim.render.blocks import Grid, seen_by_blocks, shading_blocks
+from sim.render.plan import Plan, plan_render
+from sim.render.scene import scene_tables
+from sim.render.shading import make_room, unpack_srgb8
+from sim.render.surface import shade
+from sim.render.trace import Job, find
 from sim.render.types import (
-    SEGMENT_BACKGROUND,
-    SEGMENT_TABLE,
     SHAPES,
-    TEXTURES,
+    Atlas,
     Backdrop,
     Camera,
     Image,
@@ -43,13 +32,9 @@ from sim.render.types import (
     RenderGeoms,
 )
 
-__all__ = ["TEXTURES", "Backdrop", "Camera", "Image", "Light", "RenderGeoms", "render"]
+__all__ = ["Atlas", "Backdrop", "Camera", "Image", "Light", "RenderGeoms", "render"]
 
 Array = jax.Array
-
-# Pixels handled at once: arrays that fit a CPU core's cache, or enough work for an accelerator.
-_CPU_TILE = 1 << 15
-_ACCELERATOR_TILE = 1 << 22
 
 
 def render(
@@ -57,56 +42,56 @@ def render(
     camera: Camera,
     light: Light,
     backdrop: Backdrop,
+    atlas: Atlas | None = None,
     *,
     height: int,
     width: int,
     shadows: bool = True,
-    tile: int | None = None,
+    samples: int = 1,
+    plan: Plan | None = None,
 ) -> Image:
     """Draw N scenes.
 
     Args:
         geoms, camera, light, backdrop: the scenes, all with leading axis N.
+        atlas: textures and panoramas; by default the procedural textures, as a constant of the
+            compiled program.
         height, width: picture size, pixels.
         shadows: cast shadow rays.
-        tile: pixels handled at once; a larger tile takes more memory (about 300 bytes a pixel) and
-            suits an accelerator. Default 32,768 on a CPU and 4 Mi elsewhere. The pictures do not
-            depend on it.
+        samples: 1, 2, 4 or 8: the mean of samples x samples rays in linear light makes a pixel, at
+            as many times the cost. Depth and segmentation are those of the ray next to the centre.
+        plan: how much is drawn at once, from `plan_render`; the pictures do not depend on it.
 
     Returns:
         Image with u8[N, height, width, 3], depth and segmentation. What is not used of it costs
-        nothing under jit.
+        little under jit.
 
     Raises:
         ValueError: an unknown shape, types that do not match the arrays, or an empty picture.
     """
-    _check(geoms, camera, light, backdrop, height, width, tile)
-    grid = Grid(height, width, _block_side(height, width))
-    pixel = 2.0 * jnp.tan(0.5 * camera.fovy) / height
-    tables = scene_tables(geoms, camera, light, backdrop)
-    columns, rows = seen_by_band(tables, pixel, grid)
-    job = _Job(tables, make_room(camera, light, backdrop), pixel, columns, rows)
-    if tile is None:
-        tile = _CPU_TILE if jax.default_backend() == "cpu" else _ACCELERATOR_TILE
-    packed, depth, segment = _in_tiles(job, grid, shadows, max(1, tile // grid.pixels))
+    _check(geoms, camera, light, backdrop, height, width, samples)
     n = camera.pos.shape[0]
-    return Image(
-        rgb=unpack_srgb8(grid.assemble(packed, n)),
-        depth=grid.assemble(depth, n),
-        segmentation=grid.assemble(segment, n),
-    )
+    grid = Grid(height * samples, width * samples, _SIDE, samples)
+    plan = plan or plan_render(n, height, width, len(geoms.types), samples=samples)
+    atlas = make_atlas() if atlas is None else atlas
+    parts = -(-n // plan.scenes)
+    each = -(-n // parts)
+
+    def draw(part: Array) -> tuple[Array, Array, Array]:
+        # The last part is filled up with scenes that it has already.
+        pick = jnp.minimum(part * each + jnp.arange(each), n - 1)
+        scenes = (geoms, camera, light, backdrop)
+        if parts > 1:
+            scenes = jax.tree.map(lambda x: x[pick], scenes)
+        return _draw(scenes, atlas, grid, shadows, max(1, plan.rays // grid.rays))
+
+    drawn = lax.map(draw, jnp.arange(parts)) if parts > 1 else draw(jnp.int32(0))
+    packed, depth, segment = (x.reshape(-1, height, width)[:n] for x in drawn)
+    return Image(rgb=unpack_srgb8(packed), depth=depth, segmentation=segment)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _Job:
-    """N scenes ready to be drawn."""
-
-    tables: SceneTables
-    room: Room
-    pixel: Array  # f32[N] size of a pixel at unit depth
-    columns: Array  # bool[N, columns, G] geoms that may be seen in a column of blocks
-    rows: Array  # bool[N, rows, G]
+# Side of the square blocks, rays: small enough to see few geoms, large enough to fill vectors.
+_SIDE = 8
 
 
 def _check(
@@ -116,7 +101,7 @@ def _check(
     backdrop: Backdrop,
     height: int,
     width: int,
-    tile: int | None,
+    samples: int,
 ) -> None:
     unknown = sorted(set(geoms.types) - set(SHAPES))
     if unknown:
@@ -127,151 +112,73 @@ def _check(
             f"geoms.pos has shape {geoms.pos.shape}: {n} cameras and {g} geom types need "
             f"({n}, {g}, 3)"
         )
+    convex = geoms.types.count("convex")
+    if convex and (geoms.planes is None or geoms.planes.shape[:2] != (n, convex)):
+        shape = None if geoms.planes is None else geoms.planes.shape
+        raise ValueError(
+            f"geoms.planes has shape {shape}: {convex} convex parts in {n} scenes need "
+            f"({n}, {convex}, faces, 4)"
+        )
     for name, rows in (("light", light.direction), ("backdrop", backdrop.table_rgb)):
         if rows.shape[0] != n:
             raise ValueError(f"{name} has {rows.shape[0]} rows: {n} cameras need {n}")
-    for name, value in (("height", height), ("width", width), ("tile", tile)):
-        if value is not None and value < 1:
+    if (light.fill is None) != (light.fill_direction is None):
+        raise ValueError("a fill light needs both fill and fill_direction: give both or none")
+    for name, value in (("height", height), ("width", width)):
+        if value < 1:
             raise ValueError(f"{name} is {value}: it must be at least 1")
+    if samples not in (1, 2, 4, 8):
+        raise ValueError(f"samples is {samples}: choose 1, 2, 4 or 8")
     if n < 1:
         raise ValueError("there are no cameras: render needs at least one scene")
 
 
-def _block_side(height: int, width: int) -> int:
-    """Side of the square blocks: small enough to see few geoms, large enough to fill vectors."""
-    del height, width
-    return 16
+def _draw(
+    scenes: tuple[RenderGeoms, Camera, Light, Backdrop],
+    atlas: Atlas,
+    grid: Grid,
+    shadows: bool,
+    tile: int,
+) -> tuple[Array, Array, Array]:
+    """Packed sRGB, depth and segment [N, H, W], from blocks of which `tile` are drawn at once."""
+    geoms, camera, light, backdrop = scenes
+    n = camera.pos.shape[0]
+    pixel = 2.0 * jnp.tan(0.5 * camera.fovy) / grid.height
+    tables = scene_tables(geoms, camera, light, backdrop)
+    job = Job(tables, make_room(camera, light, backdrop), pixel, atlas)
+    seen = seen_by_blocks(tables, pixel, grid).reshape(n * grid.blocks, -1)
+    tile = min(tile, n * grid.blocks)
 
+    order, place = _by_length(seen, tile)
+    best, bounds = lax.map(lambda ids: find(job, grid, ids, seen[ids]), order)
+    best = best.reshape(-1, grid.rays)
+    if shadows:
+        bounds = jax.tree.map(lambda x: x.reshape(-1)[place].reshape(n, -1), bounds)
+        shading = shading_blocks(tables, bounds).reshape(n * grid.blocks, -1)
+    else:
+        shading = jnp.zeros_like(seen)
 
-def _in_tiles(job: _Job, grid: Grid, shadows: bool, tile: int) -> tuple[Array, Array, Array]:
-    """Draw all blocks, `tile` of them at once; each output [N * rows * columns, P]."""
-    seen = jnp.einsum("nrg,ncg->nrc", job.rows.astype(jnp.float32), job.columns.astype(jnp.float32))
-    count = seen.size
-    if count <= tile:
-        return _draw(job, grid, shadows, jnp.arange(count, dtype=jnp.int32))
-    order = jnp.argsort(-seen.reshape(-1)).astype(jnp.int32)
-    steps = -(-count // tile)
-    # The last tile is filled up with blocks that it has already.
-    padded = jnp.concatenate([order, jnp.broadcast_to(order[-1:], (steps * tile - count,))])
-    drawn = lax.map(lambda part: _draw(job, grid, shadows, part), padded.reshape(steps, tile))
-    place = jnp.zeros(count, jnp.int32).at[order].set(jnp.arange(count, dtype=jnp.int32))
-    packed, depth, segment = (x.reshape(steps * tile, grid.pixels)[place] for x in drawn)
+    order, back = _by_length(shading, tile)
+    drawn = lax.map(lambda ids: shade(job, grid, ids, best[place[ids]], shading[ids]), order)
+    packed, depth, segment = (grid.assemble(x.reshape(-1, x.shape[-1])[back], n) for x in drawn)
     return packed, depth, segment
 
 
-def _draw(job: _Job, grid: Grid, shadows: bool, block: Array) -> tuple[Array, Array, Array]:
-    """Colour (packed sRGB), depth and segment of the blocks numbered i32[B]; each [B, P]."""
-    scene, place = jnp.divmod(block, grid.rows * grid.columns)
-    row, column = jnp.divmod(place, grid.columns)
-    pixel = job.pixel[scene]
-    x, y = (jnp.asarray(a)[None] for a in grid.offsets())
-    # Ray direction of the first pixel of each block, then of all, at unit depth.
-    corner = (
-        pixel * (column * grid.side + 0.5 - grid.width / 2),
-        pixel * (grid.height / 2 - 0.5 - row * grid.side),
-    )
-    u = corner[0][:, None] + pixel[:, None] * x
-    v = corner[1][:, None] - pixel[:, None] * y
-    d = (u, v, -jnp.ones_like(u))
+def _by_length(words: Array, tile: int) -> tuple[Array, Array]:
+    """Blocks sorted by the number of their bits, in tiles; and the place of each block there.
 
-    best = _nearest(job, scene, job.columns[scene, column] & job.rows[scene, row], corner, x, y)
-    bits, mask = _id_bits(job)
-    number = best & mask
-    t = lax.bitcast_convert_type(best & ~mask, jnp.float32)
-    g = job.tables.visible.shape[1]
-    hit = t < 0.5 * FAR  # packing has cut low bits off FAR, too
+    Args:
+        words: u32[B, groups].
+        tile: blocks of a tile.
 
-    surfaces = job.tables.surfaces.reshape(-1, job.tables.surfaces.shape[-1])
-    index = scene[:, None] * (g + 2) + jnp.where(hit, number, g + 1)
-    columns = [surfaces[:, i].at[index].get(mode="promise_in_bounds") for i in range(33)]
-    kinds = {group.kind for group in job.tables.groups} | {"box"}
-    surface = surface_at(columns, d, t, tuple(kind for kind in KINDS if kind in kinds))
-    sunny = jnp.ones_like(t)
-    if shadows:
-        sunny = _sunny(job.tables, scene, d, t, hit & (surface.facing > 0))
-    room = jax.tree.map(lambda a: a[scene], job.room)
-    colour = lit(surface, sunny, room.ambient, room.diffuse)
-    behind = room_colour(room, d)
-    packed = to_srgb8(tuple(jnp.where(hit, a, b) for a, b in zip(colour, behind, strict=True)))
-    segment = jnp.where(number == g, SEGMENT_TABLE, number)
-    del bits
-    return (
-        packed,
-        jnp.where(hit, t, jnp.inf),
-        jnp.where(hit, segment, SEGMENT_BACKGROUND),
-    )
-
-
-def _id_bits(job: _Job) -> tuple[int, int]:
-    """Low bits of a depth's mantissa that carry the geom number, and their mask."""
-    bits = max(1, (job.tables.visible.shape[1]).bit_length())
-    return bits, (1 << bits) - 1
-
-
-def _pack(t: Array, number: Array | int, mask: int) -> Array:
-    """Depth and geom number in one i32 that orders by depth: a loop then carries one array."""
-    return (lax.bitcast_convert_type(t, jnp.int32) & ~mask) | number
-
-
-def _nearest(
-    job: _Job, scene: Array, seen: Array, corner: tuple[Array, Array], x: Array, y: Array
-) -> Array:
-    """Packed depth and number of the first surface along each pixel's ray, i32[B, P]."""
-    _, mask = _id_bits(job)
-    pixel = job.pixel[scene]
-
-    def along(row: Array) -> tuple[Vec, Vec, Array]:
-        """Origin and directions in a unit shape's frame from ray rows f32[13, B]."""
-        base, right, down = [], [], []
-        for i in range(3):
-            mx, my, mz = row[3 + 3 * i], row[4 + 3 * i], row[5 + 3 * i]
-            base.append((mx * corner[0] + my * corner[1] - mz)[:, None])
-            right.append((mx * pixel)[:, None])
-            down.append((-my * pixel)[:, None])
-        d = tuple(b + x * r + y * w for b, r, w in zip(base, right, down, strict=True))
-        return tuple(row[i][:, None] for i in range(3)), d, row[12][:, None]
-
-    table = hit_box(*along(job.tables.table[scene].T))
-    best = _pack(table, job.tables.visible.shape[1], mask)
-    for group in job.tables.groups:
-        entries, longest = listed(seen[:, np.array(group.ids)])
-        rays = jnp.moveaxis(group.rays[scene[None], entries], -1, 1)
-        ids = jnp.asarray((*group.ids, 0), jnp.int32)[entries]
-
-        def step(i, best, rays=rays, ids=ids, hit=KINDS[group.kind].hit):
-            return lower(best, _pack(hit(*along(rays[i])), ids[i][:, None], mask))
-
-        best = lax.fori_loop(0, longest, step, best)
-    return best
-
-
-def _sunny(tables: SceneTables, scene: Array, d: Vec, t: Array, asks: Array) -> Array:
-    """1 where the light reaches the hit points, 0 in shadow; asked where `asks` is true."""
-    turn, camera = tables.camera_to_light[scene], tables.camera_in_light[scene]
-    u, v, w = (
-        camera[:, i, None] + t * dot(tuple(turn[:, i, j, None] for j in range(3)), d)
-        for i in range(3)
-    )
-
-    def low(a: Array) -> Array:
-        return jnp.min(jnp.where(asks, a, FAR), 1)[:, None]
-
-    centre, reach = tables.centre_light[scene], tables.reach_light[scene]
-    ahead = centre[..., 2] + reach[..., 2] > low(w)
-    beside = [
-        (centre[..., i] + reach[..., i] > low(a)) & (centre[..., i] - reach[..., i] < -low(-a))
-        for i, a in enumerate((u, v))
-    ]
-    may = tables.visible[scene] & ahead & beside[0] & beside[1]
-    free = jnp.ones_like(t)
-    for group in tables.groups:
-        entries, longest = listed(may[:, np.array(group.ids)])
-        rows = jnp.moveaxis(group.covers[scene[None], entries], -1, 1)
-
-        def step(i, free, rows=rows, covers=KINDS[group.kind].covers):
-            row = [c[:, None] for c in rows[i]]
-            meets, middle = covers(u - row[0], v - row[1], tuple(row[3:]))
-            return jnp.where(meets & (middle + row[2] > w + SHADOW_BIAS), 0.0, free)
-
-        free = lax.fori_loop(0, longest, step, free)
-    return free
+    Returns:
+        i32[tiles, tile], filled up with the last block, and i32[B].
+    """
+    count = words.shape[0]
+    # The longest list of one kind weighs most: it says how often a loop runs.
+    bits = lax.population_count(words).astype(jnp.int32)
+    order = jnp.argsort(-jnp.sum(bits, -1)).astype(jnp.int32)
+    tiles = -(-count // tile)
+    filled = jnp.concatenate([order, jnp.broadcast_to(order[-1:], (tiles * tile - count,))])
+    place = jnp.zeros(count, jnp.int32).at[order].set(jnp.arange(count, dtype=jnp.int32))
+    return filled.reshape(tiles, tile), place

@@ -1,4 +1,4 @@
-"""Light and colour of what the rays found."""
+"""Light: on surfaces, and what is seen where there are none."""
 
 from __future__ import annotations
 
@@ -7,22 +7,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from sim.render.scene import (
-    KIND_NAMES,
-    SURFACE_KIND,
-    SURFACE_LIGHT,
-    SURFACE_PERIODS,
-    SURFACE_RGB,
-    SURFACE_RGB2,
-    SURFACE_STRETCH,
-    SURFACE_TEXTURE,
-    SURFACE_UP,
-    linear,
-)
-from sim.render.shapes import KINDS, Vec, lower, upper
-from sim.render.textures import second_colour_share
-from sim.render.types import Backdrop, Camera, Light
+from sim.render.scene import linear, rotate, transpose
+from sim.render.shapes import Vec, coordinates, dot, lower, upper
+from sim.render.types import Atlas, Backdrop, Camera, Light
 
 Array = jax.Array
 
@@ -33,69 +22,45 @@ HAZE = 3.0
 
 
 class Surface(NamedTuple):
-    """What the pixels show, before the light is known; each f32[B, P]."""
+    """What the rays show, before the light is known; each f32[B, P]."""
 
-    facing: Array  # cosine between the normal and the direction to the light
-    rising: Array  # z of the normal
+    normal: Vec  # unit, in the camera frame
     albedo: Vec  # linear light
 
 
-def dot(a: Vec, b: Vec) -> Array:
-    """Scalar product of separate coordinates."""
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+def unit(v: Vec) -> Vec:
+    """v / |v|."""
+    length = jax.lax.rsqrt(dot(v, v) + 1e-20)
+    return v[0] * length, v[1] * length, v[2] * length
 
 
-def surface_at(columns: list[Array], d: Vec, t: Array, kinds: tuple[str, ...]) -> Surface:
-    """Normal and colour where the rays hit.
-
-    Args:
-        columns: 33 arrays f32[B, P], the surface row of each pixel.
-        d: ray directions in the camera frame, unit depth; each f32[B, P].
-        t: depth f32[B, P].
-        kinds: the kinds of geoms that occur.
-    """
-
-    def vec(part: slice) -> Vec:
-        x, y, z = columns[part]
-        return x, y, z
-
-    q = tuple(columns[i] + t * dot(vec(slice(3 + 3 * i, 6 + 3 * i)), d) for i in range(3))
-    half, kind = columns[12], columns[SURFACE_KIND]
-    normal = (jnp.zeros_like(t),) * 3
-    for name in kinds:
-        own = kind == KIND_NAMES.index(name)
-        candidate = KINDS[name].normal(q, half)
-        normal = tuple(jnp.where(own, c, n) for c, n in zip(candidate, normal, strict=True))
-    normal = tuple(n * s for n, s in zip(normal, vec(SURFACE_STRETCH), strict=True))
-    length = jax.lax.rsqrt(dot(normal, normal) + 1e-20)
-    point = tuple(c * s for c, s in zip(q, vec(SURFACE_PERIODS), strict=True))
-    share = second_colour_share(columns[SURFACE_TEXTURE], point)
-    first, second = vec(SURFACE_RGB), vec(SURFACE_RGB2)
-    return Surface(
-        facing=dot(normal, vec(SURFACE_LIGHT)) * length,
-        rising=dot(normal, vec(SURFACE_UP)) * length,
-        albedo=tuple(a + share * (b - a) for a, b in zip(first, second, strict=True)),
-    )
+def turns(x: Array, y: Array) -> Array:
+    """Angle of (x, y) in turns, -0.5 to 0.5, to 1e-5 (Abramowitz and Stegun 4.4.49)."""
+    ax, ay = jnp.abs(x), jnp.abs(y)
+    r = lower(ax, ay) / (upper(ax, ay) + 1e-12)
+    s = r * r
+    turn = -0.0135494 + s * 0.0033160
+    turn = r * (0.1591336 + s * (-0.0525688 + s * (0.0286704 + s * turn)))
+    turn = jnp.where(ay > ax, 0.25 - turn, turn)
+    turn = jnp.where(x < 0, 0.5 - turn, turn)
+    return jnp.where(y < 0, -turn, turn)
 
 
-def lit(surface: Surface, sunny: Array, ambient: Array, diffuse: Array) -> Vec:
-    """Lambert's law under the light where `sunny` is 1, and a sky brighter above than below."""
-    direct = upper(surface.facing, jnp.zeros_like(sunny)) * sunny
-    sky = 0.75 + 0.25 * surface.rising
-    red, green, blue = (
-        c * (ambient[:, i, None] * sky + diffuse[:, i, None] * direct)
-        for i, c in enumerate(surface.albedo)
-    )
-    return red, green, blue
+def unpacked(texel: Array) -> Vec:
+    """Linear values in [0, 1] of texels i32[...]; see `Atlas`."""
+    red, green, blue = (((texel >> (8 * i)) & 255).astype(jnp.float32) / 255.0 for i in range(3))
+    return red * red, green * green, blue * blue
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Room:
-    """Camera, light and surroundings of each scene; colours in linear light."""
+    """Camera, lights and surroundings of each scene; colours in linear light."""
 
     camera: Array  # f32[N, 3] m
     turn: Array  # f32[N, 3, 3] rotation, camera frame to world
+    towards: Array  # f32[N, 3] direction to the key light, camera frame
+    up: Array  # f32[N, 3] world z, camera frame
     shadow: Array  # f32[N, 2] from a point of the floor to the table top, along the light, m
     overhead: Array  # f32[N] cosine between the light and the vertical
     ambient: Array  # f32[N, 3]
@@ -105,16 +70,23 @@ class Room:
     floor: Array  # f32[N, 3]
     centre: Array  # f32[N, 2] of the table, m
     half: Array  # f32[N, 2] of the table, m
+    fill: Array | None  # f32[N, 3] of the second light, if there is one
+    fill_towards: Array | None  # f32[N, 3] direction to it, camera frame
+    panorama: Array | None  # f32[N] index, -1 for none
 
 
 def make_room(camera: Camera, light: Light, backdrop: Backdrop) -> Room:
-    """Collect what `room_colour` needs."""
+    """Collect what `lit` and `room_colour` need."""
     towards = -light.direction
+    to_view = transpose(camera.mat)
     # Light from below or the side leaves no shadow of the table on the floor.
     rise = jnp.where(towards[:, 2:] > 0.05, towards[:, 2:], jnp.inf)
+    second = light.fill_direction
     return Room(
         camera=camera.pos,
         turn=camera.mat,
+        towards=rotate(to_view, towards),
+        up=to_view[:, :, 2],
         shadow=FLOOR_DEPTH * towards[:, :2] / rise,
         overhead=jnp.maximum(towards[:, 2], 0.0),
         ambient=light.ambient,
@@ -124,25 +96,58 @@ def make_room(camera: Camera, light: Light, backdrop: Backdrop) -> Room:
         floor=linear(backdrop.floor_rgb),
         centre=backdrop.table_centre,
         half=backdrop.table_half,
+        fill=light.fill,
+        fill_towards=None if second is None else rotate(to_view, -second),
+        panorama=None if backdrop.panorama is None else backdrop.panorama.astype(jnp.float32),
     )
 
 
-def room_colour(room: Room, d: Vec) -> Vec:
-    """Colour of the room along rays that meet nothing else.
+def lit(surface: Surface, sunny: Array, room: Room) -> Vec:
+    """Lambert's law under the key light where `sunny` is 1, the fill light, and a sky.
 
-    Upwards a gradient from the horizon's colour to the top's; downwards a floor that carries the
-    table's shadow and fades into the horizon.
+    The sky (the ambient light) is brighter above than below. `room` has leading axis B.
+    """
+    zero = jnp.zeros_like(sunny)
+    direct = upper(dot(surface.normal, coordinates(room.towards)), zero) * sunny
+    sky = 0.75 + 0.25 * dot(surface.normal, coordinates(room.up))
+    shine = [sky * a + direct * b for a, b in _pairs(room.ambient, room.diffuse)]
+    if room.fill is not None and room.fill_towards is not None:
+        facing = upper(dot(surface.normal, coordinates(room.fill_towards)), zero)
+        shine = [s + facing * c for s, c in zip(shine, coordinates(room.fill), strict=True)]
+    return tuple(c * s for c, s in zip(surface.albedo, shine, strict=True))
+
+
+def _pairs(a: Array, b: Array) -> zip:
+    return zip(coordinates(a), coordinates(b), strict=True)
+
+
+def room_colour(room: Room, d: Vec, atlas: Atlas) -> Vec:
+    """Colour of the surroundings along rays that meet nothing else.
+
+    Without a panorama: upwards a gradient from the horizon's colour to the top's; downwards a floor
+    that carries the table's shadow and fades into the horizon.
 
     Args:
         room: with leading axis B.
         d: ray directions in the camera frame, unit depth; each f32[B, P].
+        atlas: holds the panoramas.
     """
 
     def row(i: int) -> Vec:
         return room.turn[:, i, :1], room.turn[:, i, 1:2], room.turn[:, i, 2:]
 
-    dx, dy, dz = (dot(row(i), d) for i in range(3))
-    height = upper(dz, jnp.zeros_like(dz)) * jax.lax.rsqrt(dx * dx + dy * dy + dz * dz)
+    world = tuple(dot(row(i), d) for i in range(3))
+    plain = _plain_room(room, world)
+    if room.panorama is None or not len(atlas.panoramas):
+        return plain
+    picture = _panorama(room.panorama, unit(world), atlas.panoramas)
+    has = room.panorama[:, None] >= 0
+    return tuple(jnp.where(has, a, b) for a, b in zip(picture, plain, strict=True))
+
+
+def _plain_room(room: Room, d: Vec) -> Vec:
+    dx, dy, dz = d
+    height = upper(dz, jnp.zeros_like(dz)) * jax.lax.rsqrt(dot(d, d))
     height = height * (2.0 - height)
     run = (room.camera[:, 2:] + FLOOR_DEPTH) / upper(-dz, jnp.full_like(dz, 1e-4))
     shift = room.camera[:, :2] + room.shadow - room.centre
@@ -160,6 +165,19 @@ def room_colour(room: Room, d: Vec) -> Vec:
         return jnp.where(dz < 0, ground + haze * (horizon - ground), up)
 
     return channel(0), channel(1), channel(2)
+
+
+def _panorama(which: Array, d: Vec, panoramas: Array) -> Vec:
+    """Nearest texel of an equirectangular picture; d are unit directions in the world frame."""
+    _, rows, columns = panoramas.shape
+    across = jnp.sqrt(upper(1.0 - d[2] * d[2], jnp.zeros_like(d[2])))
+    down = 0.5 - 2.0 * turns(across, d[2])
+    # Seen from inside, +y (to the left of +x) lies left of the centre column.
+    right = 0.5 - turns(d[0], d[1])
+    i = jnp.clip((down * rows).astype(jnp.int32), 0, rows - 1)
+    j = jnp.clip((right * columns).astype(jnp.int32), 0, columns - 1)
+    index = (jnp.maximum(which, 0).astype(jnp.int32)[:, None] * rows + i) * columns + j
+    return unpacked(panoramas.reshape(-1).at[index].get(mode="clip"))
 
 
 def to_srgb8(colour: Vec) -> Array:
@@ -181,5 +199,5 @@ def to_srgb8(colour: Vec) -> Array:
 
 def unpack_srgb8(packed: Array) -> Array:
     """Colours u8[..., 3] from `to_srgb8`."""
-    shifts = jnp.array([0, 8, 16], jnp.int32)
+    shifts = np.array([0, 8, 16], np.int32)
     return ((packed[..., None] >> shifts) & 255).astype(jnp.uint8)

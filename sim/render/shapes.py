@@ -6,15 +6,16 @@ along the camera's axis. `covers_*`: is the shape between a point and the distan
 rays are parallel, so this is a 2-D test in the light frame (u, v across the light, w towards it),
 with everything that depends on the shape alone worked out once per scene.
 
-Spheres are ellipsoids. Minimum and maximum are written as selects: XLA's own propagate NaN, which
-costs a CPU three instructions instead of one.
+Spheres are ellipsoids. A convex part is a list of half spaces, asked one after the other. Minimum
+and maximum are written as selects: XLA's own propagate NaN, which costs a CPU three instructions
+instead of one.
 
 Source of the intersections: I. Quilez, "Intersectors", https://iquilezles.org/articles/intersectors
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -41,6 +42,16 @@ def lower(a: Array, b: Array) -> Array:
 def upper(a: Array, b: Array) -> Array:
     """Elementwise maximum without NaN propagation."""
     return jnp.where(a > b, a, b)
+
+
+def dot(a: Sequence[Array], b: Sequence[Array]) -> Array:
+    """Scalar product of separate coordinates."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def coordinates(x: Array) -> Vec:
+    """The three columns of f32[B, 3], each [B, 1]."""
+    return x[:, 0, None], x[:, 1, None], x[:, 2, None]
 
 
 def _root(x: Array) -> Array:
@@ -226,6 +237,35 @@ def covers_cylinder(u: Array, v: Array, params: tuple[Array, ...]) -> tuple[Arra
     return (room > 0) & (start < stop), 0.5 * (start + stop)
 
 
+class Span(NamedTuple):
+    """Where a ray is inside the half spaces asked so far."""
+
+    near: Array
+    far: Array
+    face: Array  # i32, the half space that `near` belongs to
+
+
+def clip_span(span: Span, offset: Array, slope: Array, face: Array | int) -> Span:
+    """The span cut by the half space in which offset + slope * t <= 0.
+
+    A ray along the plane counts as crossing it far away.
+    """
+    slope = jnp.where(jnp.abs(slope) < _TINY, _TINY, slope)
+    t = -offset / slope
+    enters = slope < 0
+    first = enters & (t > span.near)
+    return Span(
+        jnp.where(first, t, span.near),
+        jnp.where(enters | (t > span.far), span.far, t),
+        jnp.where(first, face, span.face),
+    )
+
+
+def hit_span(span: Span) -> Array:
+    """Depth of entry into a convex part; a camera inside looks through it."""
+    return _entry(span.near, span.far)
+
+
 class Shape(NamedTuple):
     """What the caster needs to know about one kind of primitive."""
 
@@ -235,7 +275,7 @@ class Shape(NamedTuple):
     covers: Callable[[Array, Array, tuple[Array, ...]], tuple[Array, Array]]
 
 
-# Keyed by the name of the group; a sphere is drawn as an ellipsoid.
+# Keyed by the name of the group; a sphere is drawn as an ellipsoid, a convex part face by face.
 KINDS: dict[str, Shape] = {
     "box": Shape(hit_box, normal_box, cover_params_box, covers_box),
     "ellipsoid": Shape(hit_ellipsoid, normal_ellipsoid, cover_params_ellipsoid, covers_ellipsoid),

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 # Geom shapes, with MuJoCo's half sizes and axes (capsule and cylinder: radius, half length, along
-# z; a capsule's half length leaves out the caps).
-SHAPES = ("box", "sphere", "capsule", "cylinder", "ellipsoid")
+# z; a capsule's half length leaves out the caps). A convex part is the intersection of half spaces.
+SHAPES = ("box", "sphere", "capsule", "cylinder", "ellipsoid", "convex")
 
-# Values of every `texture` field are indices into this tuple.
-TEXTURES = ("plain", "checker", "stripes", "speckle", "wood", "marble")
+# Values of every `texture` field are indices into this tuple; higher ones are images of the atlas.
+TEXTURES = ("plain", "checker", "stripes", "speckle", "wood", "marble", "fabric", "label")
 
 # Values of `Image.segmentation` that are no geom index.
 SEGMENT_BACKGROUND = -1
@@ -25,14 +25,17 @@ class RenderGeoms:
     """G geoms in each of N scenes, in the world frame. Colours are sRGB in [0, 1]."""
 
     types: tuple[str, ...] = field(metadata={"static": True})  # G names of SHAPES
-    size: jax.Array  # f32[N, G, 3] MuJoCo half sizes, m
+    size: jax.Array  # f32[N, G, 3] MuJoCo half sizes, m; of a convex part half extents about `pos`
     pos: jax.Array  # f32[N, G, 3] centres, m
     mat: jax.Array  # f32[N, G, 3, 3] rotation, geom frame to world
     rgb: jax.Array  # f32[N, G, 3]
     rgb2: jax.Array  # f32[N, G, 3] second colour of the texture
-    texture: jax.Array  # i32[N, G] index into TEXTURES
+    texture: jax.Array  # i32[N, G] index into TEXTURES, then into the atlas's images
     texture_scale: jax.Array  # f32[N, G] length of one texture period, m
     visible: jax.Array  # bool[N, G] False: neither drawn nor casting a shadow
+    # f32[N, K, F, 4] faces of the K convex parts in the order of `types`, in the geom frame: unit
+    # normal n and offset d of the half space n.x <= d (m); a row of zeros is no face.
+    planes: jax.Array | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -64,13 +67,27 @@ class Backdrop:
 
     table_rgb: jax.Array  # f32[N, 3]
     table_rgb2: jax.Array  # f32[N, 3]
-    table_texture: jax.Array  # i32[N] index into TEXTURES
+    table_texture: jax.Array  # i32[N] index into TEXTURES, then into the atlas's images
     table_texture_scale: jax.Array  # f32[N] m per period
     table_centre: jax.Array  # f32[N, 2] x and y, m
     table_half: jax.Array  # f32[N, 2] half extents along x and y, m
     top_rgb: jax.Array  # f32[N, 3] overhead
     horizon_rgb: jax.Array  # f32[N, 3] at eye level
     floor_rgb: jax.Array  # f32[N, 3] below the table
+    panorama: jax.Array | None = None  # i32[N] panorama of the atlas instead of the room, or -1
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Atlas:
+    """Textures and panoramas shared by all scenes; see `sim.render.atlas`.
+
+    A texel holds three bytes (red + 256 green + 65536 blue): square roots of what they stand for,
+    which gives dark tones their share of the steps.
+    """
+
+    texels: jax.Array  # i32[A, T] share of the second colour, all mip levels of each texture
+    panoramas: jax.Array  # i32[B, H, W] linear light, top row straight up, see `panorama_texels`
 
 
 @jax.tree_util.register_dataclass
