@@ -108,7 +108,7 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
     def pictures(batch: SceneBatch, state: Any, shifts: jax.Array) -> Any:
         def look(_: None, shift: jax.Array) -> tuple[None, Any]:
             # Another camera position each time, so that no picture is taken only once.
-            obs = env.observe(batch, dataclasses.replace(state, camera=state.camera + shift))
+            obs = env.observe(batch, _moved(state, shift))
             return None, (obs.image, obs.wrist)
 
         return jax.lax.scan(look, None, shifts)[1]
@@ -145,6 +145,12 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
     return {
         name: lambda name=name, args=args: programs[name](*args) for name, (_, args) in work.items()
     }
+
+
+def _moved(state: Any, shift: jax.Array) -> Any:
+    """The state with its fixed cameras moved by f32[3], m."""
+    episode = dataclasses.replace(state.episode, camera=state.episode.camera + shift)
+    return dataclasses.replace(state, episode=episode)
 
 
 def rows(quick: bool = False) -> list[common.Row]:

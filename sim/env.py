@@ -14,15 +14,16 @@ import jax
 import jax.numpy as jnp
 
 from sim import task
+from sim.episode import Episode, check_episode, draw_episode
 from sim.geometry import axis_angle_quat, quat_multiply
+from sim.image_noise import add_noise
 from sim.physics.base import Physics
-from sim.randomize import shift_objects
 from sim.rig import Rig
 from sim.robots.kinematics import body_poses, quat_to_mat, solve_ik
 from sim.scene_batch import SceneBatch
-from sim.state import EnvConfig, EnvState
+from sim.state import EnvConfig, EnvState, Outcome
 from sim.types import Observation, Step
-from sim.view import located, picture, task_view
+from sim.view import located, picture, proprioception, seen_qpos, task_view
 
 __all__ = ["Env", "EnvConfig", "EnvState"]
 
@@ -78,61 +79,42 @@ class Env:
         scene_logits: jax.Array | None = None,
     ) -> EnvState:
         """Fresh episodes: f(scenes, keys[N]); scene from `scene_logits` f32[S], uniform if None."""
-        split = jax.vmap(lambda k: jax.random.split(k, 7))(keys)
-        draw = lambda i, f: jax.vmap(f)(split[:, i])  # noqa: E731
-        n, r = keys.shape[0], self.config.randomization
-        if scene is None:
-            logits = jnp.zeros(batch.num_scenes) if scene_logits is None else scene_logits
-            scene = draw(0, lambda k: jax.random.categorical(k, logits))
-        scene = jnp.asarray(scene, jnp.int32)
-        phrase = draw(1, lambda k: jax.random.randint(k, (), 0, batch.instruction.shape[1]))
-        qpos = batch.qpos0[scene]
-        joints = qpos[:, : self.rig.num_arm] + draw(
-            2, lambda k: jax.random.uniform(k, (self.rig.num_arm,), minval=-1.0, maxval=1.0)
-        ) * jnp.float32(r.joints)
-        qpos = qpos.at[:, : self.rig.num_arm].set(joints)
-        qpos = self._place_objects(batch, scene, qpos, split[0, 3])
-        physics = self.physics.init(batch, scene, qpos)
-        tool, _ = self.rig.tool(qpos)
-        camera = draw(4, lambda k: jax.random.uniform(k, (3,), minval=-1.0, maxval=1.0)) * r.camera
-        ambient = draw(
-            5,
-            lambda k: jax.random.uniform(k, (3,), minval=r.ambient_low, maxval=r.ambient_high),
-        )
+        ranges = self.config.randomization
+        return self.begin(batch, draw_episode(self.rig, batch, ranges, keys, scene, scene_logits))
+
+    def replay(self, batch: SceneBatch, episode: Episode) -> tuple[EnvState, Observation]:
+        """Start recorded episodes again (`state.episode` of an earlier run, N rows).
+
+        The same actions then give the same observations and rewards, to the bit on one machine;
+        and the same episodes follow, if all N were recorded at one reset.
+
+        Raises:
+            ValueError: the episodes were drawn with other terms of randomization.
+        """
+        check_episode(self.rig, batch, self.config.randomization, episode)
+        state = self.begin(batch, episode)
+        return state, self.observe(batch, state)
+
+    def begin(self, batch: SceneBatch, episode: Episode) -> EnvState:
+        """The state at the start of episodes."""
+        n = episode.scene.shape[0]
+        tool, _ = self.rig.tool(episode.qpos)
         zero = jnp.zeros(n, jnp.int32)
         down = jnp.asarray(self.rig.tool_down, jnp.float32)
         state = EnvState(
-            physics=physics,
-            scene=scene,
-            phrase=phrase.astype(jnp.int32),
-            joints=joints,
+            physics=self.physics.init(batch, episode.scene, episode.qpos, episode.dynamics),
+            episode=episode,
+            joints=episode.qpos[:, : self.rig.num_arm],
             tool=tool,
             tool_quat=jnp.broadcast_to(down, (n, 4)),
             closing=jnp.zeros(n),
-            camera=camera,
-            ambient=ambient,
             time=zero,
             held=zero,
             potential=jnp.zeros(n),
-            key=split[:, 6],
+            key=jax.random.wrap_key_data(episode.key),
+            previous=None if episode.delay is None else episode.qpos,
         )
         return replace(state, potential=task.potential(self.view(batch, state)))
-
-    def _place_objects(self, batch, scene, qpos, key):
-        """Shift and turn the objects of every environment; other coordinates stay."""
-        start = self.rig.robot.num_joints
-        k = batch.num_objects
-        poses = qpos[:, start:].reshape(-1, k, 7)
-        active = batch.object_active[scene]
-        position, yaw = shift_objects(
-            key, poses[..., :3], batch.object_radius[scene], active, self.config.randomization
-        )
-        half = 0.5 * yaw
-        spin = jnp.stack(
-            [jnp.cos(half), jnp.zeros_like(half), jnp.zeros_like(half), jnp.sin(half)], -1
-        )
-        poses = jnp.concatenate([position, quat_multiply(spin, poses[..., 3:])], -1)
-        return jnp.concatenate([qpos[:, :start], poses.reshape(qpos.shape[0], -1)], -1)
 
     # ------------------------------------------------------------------ step
 
@@ -147,8 +129,8 @@ class Env:
 
         Returns:
             the new state and a Step whose `info` holds `length` i32[N] (control steps so far in the
-            episode that ended or goes on), `broken` bool[N] (NaN in the physics) and
-            `potential` f32[N].
+            episode that ended or goes on), `broken` bool[N] (NaN in the physics), `saturated`
+            bool[N] (more contacts than the engine has room for) and `potential` f32[N].
         """
         return self.step_chunk(batch, state, action[:, None])
 
@@ -184,36 +166,59 @@ class Env:
         Returns:
             state, Step and the records stacked over the control steps.
         """
+        state, outcome, records = self.advance(batch, state, act, steps)
+        return *self.renew(batch, state, outcome, scene_logits), records
+
+    def advance(
+        self,
+        batch: SceneBatch,
+        state: EnvState,
+        act: Callable[[EnvState, jax.Array], tuple[jax.Array, Any]],
+        steps: int,
+    ) -> tuple[EnvState, Outcome, Any]:
+        """The first half of `run_chunk`: nothing is reset, episodes that end stand still."""
         n = state.time.shape[0]
         nothing = jnp.zeros(n, bool)
-        carry = (state, jnp.zeros(n), nothing, nothing)
+        carry = (state, jnp.zeros(n), nothing, nothing, nothing)
 
         def control(carry, step):
-            state, reward, ended, solved = carry
+            state, reward, ended, solved, full = carry
             action, record = act(state, step)
             new, gained, success = self._control(batch, state, action)
             new = where(ended, state, new)
             reward = reward + jnp.where(ended, 0.0, gained)
             solved = solved | (success & ~ended)
+            full = full | (new.physics.saturated & ~ended)
             over = success | self._failed(new) | (new.time >= self.config.episode_steps)
-            return (new, reward, ended | over, solved), record
+            return (new, reward, ended | over, solved, full), record
 
-        (state, reward, _, success), records = jax.lax.scan(control, carry, jnp.arange(steps))
+        (state, reward, _, success, full), records = jax.lax.scan(control, carry, jnp.arange(steps))
+        return state, Outcome(reward, success, full), records
+
+    def renew(
+        self,
+        batch: SceneBatch,
+        state: EnvState,
+        outcome: Outcome,
+        scene_logits: jax.Array | None = None,
+    ) -> tuple[EnvState, Step]:
+        """The second half of `run_chunk`: reset what ended, and look."""
         broken = ~state.physics.finite
-        reward = jnp.where(broken, 0.0, reward)
-        success = success & ~broken
+        reward = jnp.where(broken, 0.0, outcome.reward)
+        success = outcome.success & ~broken
         terminated = success | self._failed(state)
         truncated = (state.time >= self.config.episode_steps) & ~terminated
         info = {
             "length": state.time,
             "broken": broken,
+            "saturated": outcome.saturated,
             "potential": state.potential,
             "scene": state.scene,
             "privileged": task.privileged(self.view(batch, state)),
         }
         state = self._reset_where(batch, state, terminated | truncated, scene_logits)
         observation = self.observe(batch, state)
-        return state, Step(observation, reward, terminated, truncated, success, info), records
+        return state, Step(observation, reward, terminated, truncated, success, info)
 
     def _failed(self, state):
         """bool[N]: the physics broke, or the target is off the table for good."""
@@ -230,8 +235,9 @@ class Env:
         action = jnp.clip(jnp.nan_to_num(action), -1.0, 1.0)
         state = self._command(batch, state, action)
         ctrl = self.rig.robot.control(state.joints, 1.0 - 2.0 * state.closing)
+        previous = None if state.previous is None else state.physics.qpos
         physics = self.physics.step(batch, state.physics, ctrl, self.substeps(batch))
-        state = replace(state, physics=physics, time=state.time + 1)
+        state = replace(state, physics=physics, time=state.time + 1, previous=previous)
         view = self.view(batch, state)
         held = (state.held + 1) * task.is_success(view.contacts)
         success = (held >= self.config.hold_steps) & physics.finite
@@ -278,37 +284,41 @@ class Env:
         wrist camera's (x, y in [-1, 1] from the upper left; outside that range, or 9, it is out of
         the picture).
         """
-        return located(self.rig, batch, state)
+        return located(self.rig, batch, state, self._seen(state))
+
+    def _seen(self, state: EnvState) -> jax.Array:
+        return seen_qpos(self.rig, state, self.config.control_hz)
 
     def observe(self, batch: SceneBatch, state: EnvState) -> Observation:
-        """What the policy sees."""
-        qpos = state.physics.qpos
+        """What the policy sees: delayed and with noise, if the episode has them.
+
+        The two commanded values of the proprioception (gripper, tool yaw) are never delayed.
+        """
+        qpos = self._seen(state)
         xpos, xmat = body_poses(batch.tree, qpos)
-        tool, _ = self.rig.tool(qpos)
-        proprio = jnp.concatenate(
-            [
-                qpos[:, : self.rig.num_arm],
-                self.rig.gap(qpos)[:, None] * 30.0,
-                state.closing[:, None],
-                (tool - jnp.array([0.27, 0.0, 0.1])) * 10.0,
-                self.tool_yaw(state)[:, None],
-            ],
-            -1,
-        )
-        c = self.config
+        c, noise = self.config, self.config.randomization.image_noise
+        images = [
+            picture(self.rig, batch, state.episode, xpos, xmat, size, wrist=wrist).rgb
+            for size, wrist in ((c.image_size, False), (c.wrist_size, True))
+        ]
+        if noise:
+            images = [
+                add_noise(image, state.episode.key, state.time, camera, noise)
+                for camera, image in enumerate(images)
+            ]
         return Observation(
-            image=picture(self.rig, batch, state, xpos, xmat, c.image_size).rgb,
-            wrist=picture(self.rig, batch, state, xpos, xmat, c.wrist_size, wrist=True).rgb,
-            proprio=proprio,
+            image=images[0],
+            wrist=images[1],
+            proprio=proprioception(self.rig, qpos, state.closing, self.tool_yaw(state)),
             instruction=batch.instruction[state.scene, state.phrase],
         )
 
     def render(
         self, batch: SceneBatch, state: EnvState, size: int = 224, *, wrist: bool = False
     ) -> jax.Array:
-        """A picture u8[N, size, size, 3] of every environment."""
+        """A picture u8[N, size, size, 3] of every environment as it is now, without noise."""
         xpos, xmat = body_poses(batch.tree, state.physics.qpos)
-        return picture(self.rig, batch, state, xpos, xmat, size, wrist=wrist).rgb
+        return picture(self.rig, batch, state.episode, xpos, xmat, size, wrist=wrist).rgb
 
 
 def where(mask: jax.Array, new, old):

@@ -27,7 +27,35 @@ def axis_angle_quat(vector: jax.Array) -> jax.Array:
     return jnp.concatenate([jnp.cos(0.5 * angle), vector * (jnp.sin(0.5 * angle) / angle)], -1)
 
 
-def project(point: jax.Array, position: jax.Array, mat: jax.Array, fovy: float) -> jax.Array:
+def interpolate_poses(
+    start: jax.Array, end: jax.Array, weight: jax.Array, num_joints: int
+) -> jax.Array:
+    """Configurations f32[N, nq] between two, a weight f32[N] of 0 giving `start` and 1 `end`.
+
+    Joints and positions go in a straight line; quaternions too, the short way round, and are
+    brought back to unit length.
+
+    Args:
+        start, end: f32[N, nq] joints, then per object xyz and quaternion wxyz.
+        weight: f32[N] in [0, 1].
+        num_joints: how many coordinates come before the objects'.
+    """
+    n = start.shape[0]
+    split = lambda q: (q[:, :num_joints], q[:, num_joints:].reshape(n, -1, 7))  # noqa: E731
+    (joints, poses), (joints_end, poses_end) = split(start), split(end)
+    away = jnp.sum(poses[..., 3:] * poses_end[..., 3:], -1, keepdims=True) < 0.0
+    ends = jnp.where(away, -poses_end[..., 3:], poses_end[..., 3:])
+    near = weight[:, None, None]
+    quat = poses[..., 3:] + near * (ends - poses[..., 3:])
+    quat = quat / jnp.maximum(jnp.linalg.norm(quat, axis=-1, keepdims=True), 1e-9)
+    position = poses[..., :3] + near * (poses_end[..., :3] - poses[..., :3])
+    moved = jnp.concatenate([position, quat], -1).reshape(n, -1)
+    return jnp.concatenate([joints + weight[:, None] * (joints_end - joints), moved], -1)
+
+
+def project(
+    point: jax.Array, position: jax.Array, mat: jax.Array, fovy: float | jax.Array
+) -> jax.Array:
     """Picture coordinates f32[N, 2] of points f32[N, 3]; 9 for a point behind the camera."""
     local = jnp.einsum("nij,ni->nj", mat, point - position)
     depth = jnp.maximum(-local[:, 2], 1e-3) * jnp.tan(0.5 * fovy)

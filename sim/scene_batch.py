@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import mujoco
 import numpy as np
 
 from generation.compile import (
+    SPECK,
     TABLE_CENTRE,
     TABLE_HALF,
     PhysicsOptions,
@@ -29,7 +30,8 @@ from generation.compile import (
 )
 from generation.spec import Look, ObjectSpec, Part, SceneSpec
 from sim.physics.registry import register_models
-from sim.render.types import TEXTURES, Backdrop
+from sim.render.atlas import make_atlas
+from sim.render.types import TEXTURES, Atlas, Backdrop
 from sim.robots.base import Robot
 from sim.robots.kinematics import Tree
 
@@ -41,7 +43,11 @@ OPTIONS = PhysicsOptions(iterations=6, ls_iterations=12, impratio=3.0, elliptic=
 pyramidal cones and an impratio of 1 let objects creep out of the gripper."""
 
 if TYPE_CHECKING:
+    from sim.physics.mjx_capacity import Capacity
     from sim.physics.mjx_fields import MjxScenes
+
+_NEVER = -1.0
+"""Contact margin of geoms that only fill the template, m: nothing gets that deep into them."""
 
 _TYPE_NAMES = {
     int(mujoco.mjtGeom.mjGEOM_BOX): "box",
@@ -73,6 +79,7 @@ class SceneBatch:
       geom_texture_scale: f32[S, G] m per period.
       geom_visible: bool[S, G] false for geoms that only collide, or only fill the template.
       backdrop: table and surroundings, leaves with leading axis S.
+      atlas: textures and panoramas that all scenes share.
       object_grasp: f32[S, K, 5] grasp point x, y, z (m), yaw of the closing direction (rad), width
         between the fingers (m), in the body frame.
       object_place: f32[S, K, 4] centre of the surface that holds things, usable radius, m.
@@ -104,6 +111,7 @@ class SceneBatch:
     geom_texture_scale: jax.Array
     geom_visible: jax.Array
     backdrop: Backdrop
+    atlas: Atlas
     object_grasp: jax.Array
     object_place: jax.Array
     object_radius: jax.Array
@@ -144,7 +152,9 @@ def build_scene_batch(
     template: SlotTemplate | None = None,
     options: PhysicsOptions | None = None,
     timestep: float = TIMESTEP,
-    mjx: bool = False,
+    mjx: bool | Literal["warp"] = False,
+    panoramas: Sequence[np.ndarray] = (),
+    capacity: Capacity | None = None,
 ) -> SceneBatch:
     """Compiles scenes and stacks what differs between them.
 
@@ -157,11 +167,17 @@ def build_scene_batch(
         scenes of a project to run several batches in one compiled program.
       options: solver settings; by default `OPTIONS`.
       timestep: physics step, s.
-      mjx: also prepare the arrays of the MJX engine.
+      mjx: also prepare the arrays of the MJX engine; "warp": those of its Warp implementation.
+      panoramas: u8[h, w, 3] equirectangular pictures of surroundings (see `make_atlas`), given to
+        the scenes in turn; without any, every scene has its plain room.
+      capacity: room for contacts in MJX; by default what these scenes need, see
+        `sim.physics.mjx_capacity.choose_capacity`. Give `batch.mjx.capacity` of another batch to
+        run in the program compiled for it.
 
     Raises:
-      ValueError: if there are no scenes, if a scene does not fit the template, or if the
-        instruction has another number of scenes.
+      ValueError: if there are no scenes, if a scene does not fit the template, if the instruction
+        has another number of scenes, if MJX cannot collide two of the shapes, or if Warp is asked
+        for and not installed.
     """
     if not scenes:
         raise ValueError("no scenes: build_scene_batch needs at least one; design some first")
@@ -175,13 +191,14 @@ def build_scene_batch(
     template = template or slot_template(scenes)
     options = options or OPTIONS
     parts = (template, robot, timestep, options)
-    models = [compile_spec(_spec(scene, *parts)) for scene in scenes]
+    models = [compile_spec(scene_spec(scene, *parts)) for scene in scenes]
     same_structure(models)
     qpos0 = np.stack([_start(model, robot) for model in models])
     key = (tuple(scene.id for scene in scenes), robot.name, template, options, timestep)
     model = models[0]
     drawn = np.flatnonzero(model.geom_bodyid > 0)
     looks = [_looks(scene, template, model, drawn) for scene in scenes]
+    arrays = _mjx_scenes(scenes, models, parts, capacity, mjx == "warp") if mjx else None
     return SceneBatch(
         qpos0=_f32(qpos0),
         geom_body=jnp.asarray(model.geom_bodyid[drawn], jnp.int32),
@@ -189,12 +206,13 @@ def build_scene_batch(
         geom_pos=_f32([m.geom_pos[drawn] for m in models]),
         geom_quat=_f32([m.geom_quat[drawn] for m in models]),
         **{name: jnp.asarray(np.stack([look[name] for look in looks])) for name in looks[0]},
-        backdrop=_backdrop(scenes),
+        backdrop=_backdrop(scenes, len(panoramas)),
+        atlas=make_atlas(panoramas=panoramas),
         **_objects(scenes, len(template)),
         instruction=jnp.asarray(instruction),
         instruction_mask=jnp.asarray(mask),
         handle=jnp.asarray(register_models(key, lambda: (models, qpos0)), jnp.int32),
-        mjx=_mjx_scenes(_spec(scenes[0], *parts, sensors=False), models) if mjx else None,
+        mjx=arrays,
         template=template,
         tree=Tree.from_model(model),
         geom_types=tuple(_TYPE_NAMES[int(t)] for t in model.geom_type[drawn]),
@@ -212,7 +230,7 @@ def _f32(values: object) -> jax.Array:
     return jnp.asarray(np.asarray(values, np.float32))
 
 
-def _spec(
+def scene_spec(
     scene: SceneSpec,
     template: SlotTemplate,
     robot: Robot,
@@ -220,7 +238,7 @@ def _spec(
     options: PhysicsOptions,
     sensors: bool = True,
 ) -> mujoco.MjSpec:
-    """The scene with the robot, and three choices of the simulator.
+    """The scene with the robot as it is simulated, with four choices beyond `build_spec`.
 
     - The table is a plane: it touches objects like the top of the box it replaces and costs less.
       MJX needs it: it culls pairs by bounding spheres, and a table's contains everything on it.
@@ -229,6 +247,8 @@ def _spec(
     - Integration is explicit. An implicit one changes the accelerations of the damped servos after
       the contact solver has matched those of pads and object, so that at steps above 10 ms every
       jerk of the arm makes a held object slip.
+    - Geoms that only fill the template never touch anything. They sit inside real ones, and without
+      a margin another object that presses 1 mm into a thin plate would also press on them.
     """
     spec = build_spec(
         scene, template, robot.add_to_spec, timestep=timestep, options=options, sensors=sensors
@@ -239,13 +259,32 @@ def _spec(
     table.pos = (TABLE_CENTRE[0], TABLE_CENTRE[1], TABLE_CENTRE[2] + TABLE_HALF[2])
     for geom in spec.geoms:
         geom.condim = 3
+        if geom.size[0] == SPECK:
+            geom.margin = _NEVER
     return spec
 
 
-def _mjx_scenes(spec: mujoco.MjSpec, models: Sequence[mujoco.MjModel]) -> MjxScenes:
-    from sim.physics.mjx_fields import stack_fields  # MJX takes a second to import
+def _mjx_scenes(
+    scenes: Sequence[SceneSpec],
+    models: Sequence[mujoco.MjModel],
+    parts: tuple[SlotTemplate, Robot, float, PhysicsOptions],
+    capacity: Capacity | None,
+    warp: bool,
+) -> MjxScenes:
+    # MJX takes a second to import.
+    from sim.physics.mjx_capacity import choose_capacity
+    from sim.physics.mjx_fields import stack_fields
+    from sim.physics.mjx_support import check_collidable
 
-    return stack_fields(spec, models)
+    template, robot, *_ = parts
+    if not warp:  # Warp collides all shapes
+        check_collidable(models[0], scenes, template)
+    if capacity is None:
+        grasp = np.array([scene.objects[0].grasp for scene in scenes])
+        place = np.array([scene.objects[1].place for scene in scenes])
+        capacity = choose_capacity(models, robot, grasp, place)
+    spec = scene_spec(scenes[0], *parts, sensors=False)
+    return stack_fields(spec, models, capacity, "warp" if warp else "jax")
 
 
 def _start(model: mujoco.MjModel, robot: Robot) -> np.ndarray:
@@ -291,7 +330,7 @@ def _set_look(looks: dict[str, np.ndarray], column: int, part: Part | None) -> N
     looks["geom_visible"][column] = part.visible and part.rgba[3] > 0
 
 
-def _backdrop(scenes: Sequence[SceneSpec]) -> Backdrop:
+def _backdrop(scenes: Sequence[SceneSpec], panoramas: int) -> Backdrop:
     """Table and surroundings of every scene."""
     tables: list[Look] = [scene.table for scene in scenes]
     num = len(scenes)
@@ -305,6 +344,7 @@ def _backdrop(scenes: Sequence[SceneSpec]) -> Backdrop:
         top_rgb=_f32([scene.background.top for scene in scenes]),
         horizon_rgb=_f32([scene.background.horizon for scene in scenes]),
         floor_rgb=_f32([scene.background.floor for scene in scenes]),
+        panorama=jnp.arange(num, dtype=jnp.int32) % panoramas if panoramas else None,
     )
 
 

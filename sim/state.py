@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 
+from sim.episode import Episode
 from sim.physics.base import PhysicsState
 from sim.randomize import Randomization
+
+# A command that starts later than this part of the control period would not be carried out before
+# the next one: the servos' targets take the rest to arrive (`sim.physics.base.ramp`).
+_LATEST = 0.4
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,14 @@ class EnvConfig:
             raise ValueError(
                 f"episode_steps {self.episode_steps} is no multiple of chunk {self.chunk}"
             )
+        for name, part in (("latency", _LATEST), ("delay", 1.0)):
+            longest = part / self.control_hz
+            value = getattr(self.randomization, name)
+            if value > longest * (1.0 + 1e-6):
+                raise ValueError(
+                    f"randomization: {name} is {value} s, but at {self.control_hz} control steps "
+                    f"a second it can be {longest:.4g} s at most; lower it or control_hz"
+                )
 
 
 @jax.tree_util.register_dataclass
@@ -50,15 +64,32 @@ class EnvState:
     """State of N environments."""
 
     physics: PhysicsState
-    scene: jax.Array  # i32[N] index into the scene batch
-    phrase: jax.Array  # i32[N] which wording of the instruction
+    episode: Episode  # what was drawn at the last reset
     joints: jax.Array  # f32[N, J] commanded arm joint angles, rad
     tool: jax.Array  # f32[N, 3] commanded tool position, m
     tool_quat: jax.Array  # f32[N, 4] commanded tool orientation, wxyz
     closing: jax.Array  # f32[N] 1 where the gripper is commanded to close
-    camera: jax.Array  # f32[N, 3] displacement of the fixed camera, m
-    ambient: jax.Array  # f32[N, 3] ambient light
     time: jax.Array  # i32[N] control steps since reset
     held: jax.Array  # i32[N] control steps in a row that satisfied the success test
     potential: jax.Array  # f32[N]
     key: jax.Array  # key[N]
+    # f32[N, nq] configuration one control step ago; None without an observation delay
+    previous: jax.Array | None = None
+
+    @property
+    def scene(self) -> jax.Array:
+        """i32[N] index into the scene batch."""
+        return self.episode.scene
+
+    @property
+    def phrase(self) -> jax.Array:
+        """i32[N] which wording of the instruction."""
+        return self.episode.phrase
+
+
+class Outcome(NamedTuple):
+    """What a chunk of control steps brought, before anything is reset; each [N]."""
+
+    reward: jax.Array  # f32
+    success: jax.Array  # bool
+    saturated: jax.Array  # bool: the physics engine ran out of room for contacts

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import mujoco
+import numpy as np
 import pytest
 
 from vla_jax import cli
@@ -44,7 +46,6 @@ def scenes(tmp_path_factory):
 @pytest.fixture
 def blank_pictures(monkeypatch):
     """Saves compiling the ray caster where the picture does not matter."""
-    import numpy as np
 
     def blank(scenes):
         return np.zeros((min(len(scenes), common.PICTURES), 32, 32, 3), np.uint8)
@@ -154,11 +155,64 @@ def test_design_repeats_itself(capsys, tmp_path):
 def test_render_draws_the_scenes(capsys, scenes, tmp_path):
     from PIL import Image
 
-    out = tmp_path / "grid.png"
-    status, text, _ = run(capsys, "render", scenes, "-o", out, "--json")
-    assert status == 0 and json.loads(text.splitlines()[-1])["path"] == str(out)
+    out, mjcf = tmp_path / "grid.png", tmp_path / "mjcf"
+    status, text, _ = run(capsys, "render", scenes, "-o", out, "--mjcf", mjcf, "--json")
+    data = json.loads(text.splitlines()[-1])
+    assert status == 0 and (data["path"], data["replay"]) == (str(out), str(mjcf))
+    models = [mujoco.MjModel.from_xml_path(str(path)) for path in mjcf.iterdir()]
+    assert len(models) == 2 and all(model.nbody > 10 for model in models)
     colours = Image.open(out).convert("RGB").getcolors(1 << 24)
     assert colours is not None and len(colours) > 100
+
+
+@pytest.mark.slow
+def test_render_films_a_policy(capsys, scenes, tmp_path, monkeypatch):
+    """The film and, beside it, the same episodes for MuJoCo's viewer."""
+    import jax
+    from PIL import Image
+    from test_policy import CONFIG
+
+    from generation.store import load_scenes
+    from sim.env import EnvConfig
+    from sim.recording import load_recording
+    from vla_jax.models.agent import init_params
+    from vla_jax.run import Policy
+    from vla_jax.tokenizers import WordTokenizer
+
+    specs = load_scenes(scenes)
+    tokenizer = WordTokenizer.from_phrases(p for s in specs for p in s.task.paraphrases)
+    config = dataclasses.replace(CONFIG, vocabulary=tokenizer.size)
+    env = EnvConfig(image_size=32, wrist_size=16, episode_steps=8)
+    policy = Policy(config, tokenizer.words, env, init_params(config, 0))
+    monkeypatch.setattr("vla_jax.api.load_policy", lambda path: policy)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    quick = "jax_disable_most_optimizations"  # compiling would take most of the time
+    before = jax.config.read(quick)
+    jax.config.update(quick, True)
+    try:
+        status, text, err = run(capsys, "render", folder, "--scenes", scenes, "--json")
+    finally:
+        jax.config.update(quick, before)
+    assert status == 0, err
+    data = json.loads(text.splitlines()[-1])
+    film, replay = folder / "film.gif", folder / "film_replay"
+    assert (data["path"], data["replay"]) == (str(film), str(replay))
+    assert data["episodes"] == 2 and data["successes"] in (0, 1, 2)
+    episodes = sorted(path for path in replay.iterdir() if path.is_dir())
+    lengths = []
+    for episode, spec in zip(episodes, specs, strict=True):
+        model, trajectory = load_recording(episode)
+        assert trajectory.instruction == spec.task.instruction
+        assert trajectory.time[1] == pytest.approx(0.2) and len(trajectory.time) <= 9
+        assert np.isfinite(trajectory.qpos).all() and np.ptp(trajectory.qpos[:, :6]) > 0.01
+        np.testing.assert_allclose(model.key_qpos[0], trajectory.qpos[0], atol=1e-5)
+        lengths.append(len(trajectory.time))
+    assert Image.open(film).n_frames >= max(lengths)
+    assert "python -m vla_jax.replay" in (replay / "README.txt").read_text()
+    film.unlink()
+    assert "--mjcf" in refuse(capsys, "render", folder, "--scenes", scenes)
+    assert not film.exists()
 
 
 def test_doctor(capsys):

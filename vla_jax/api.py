@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from generation.compile import SlotTemplate
 from generation.spec import SceneSpec
@@ -15,6 +16,7 @@ from sim.physics.base import get_physics
 from sim.rig import make_rig
 from sim.robots import get_robot
 from sim.scene_batch import SceneBatch, build_scene_batch
+from sim.view import check_camera
 from vla_jax.evaluation import EvalResult, run_evaluation
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import Policy, load_policy
@@ -33,6 +35,7 @@ def build_batch(
     robot: str = "widowx",
     template: SlotTemplate | None = None,
     backend: str = "auto",
+    panoramas: Sequence[np.ndarray] = (),
 ) -> SceneBatch:
     """Compile scenes into one batch, instructions as the tokenizer's ids.
 
@@ -40,7 +43,11 @@ def build_batch(
     """
     tokens = tokenizer.encode_scenes(scenes, PolicyConfig().instruction_length, PHRASES)
     mjx = get_physics(backend).name == "mjx"
-    return build_scene_batch(scenes, get_robot(robot), tokens, template=template, mjx=mjx)
+    batch = build_scene_batch(
+        scenes, get_robot(robot), tokens, template=template, mjx=mjx, panoramas=panoramas
+    )
+    check_camera(make_rig(get_robot(robot)), batch, scenes)
+    return batch
 
 
 def build_env(
@@ -58,6 +65,7 @@ def make_env(
     *,
     robot: str = "widowx",
     tokenizer: WordTokenizer | None = None,
+    panoramas: Sequence[np.ndarray] = (),
     **settings: Any,
 ) -> tuple[Env, SceneBatch]:
     """Environments over generated scenes.
@@ -69,13 +77,15 @@ def make_env(
         image_size: side of the fixed camera's picture, pixels.
         robot: name in the robot registry.
         tokenizer: of a trained policy; by default one made of the scenes' own words.
+        panoramas: u8[h, w, 3] equirectangular pictures of surroundings, given to scenes in turn.
         **settings: further fields of EnvConfig.
 
     Returns:
         the environment (pure functions) and the scenes as a pytree to pass to them.
 
     Raises:
-        ValueError: no scenes, zero environments, or an unknown backend, robot or setting.
+        ValueError: no scenes, zero environments, an unknown backend, robot or setting, or a
+            camera inside something.
     """
     known = {f.name for f in dataclasses.fields(EnvConfig)}
     if unknown := sorted(set(settings) - known):
@@ -84,7 +94,8 @@ def make_env(
         tokenizer = WordTokenizer.from_phrases(p for s in scenes for p in s.task.paraphrases)
     config = EnvConfig(image_size=image_size, **settings)
     env = build_env(num_envs, config, backend=backend, robot=robot)
-    return env, build_batch(scenes, tokenizer, robot=robot, backend=backend)
+    batch = build_batch(scenes, tokenizer, robot=robot, backend=backend, panoramas=panoramas)
+    return env, batch
 
 
 def evaluate(

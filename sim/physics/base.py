@@ -198,10 +198,11 @@ def get_physics(name: str = "auto") -> Physics:
 
     Args:
       name: "native" (MuJoCo's batch of simulations on the host's cores), "mjx" (MuJoCo in JAX, on
-        the accelerator), or "auto": mjx if JAX runs on an accelerator, else native.
+        the accelerator), "mjx-warp" (its Warp implementation, for NVIDIA GPUs), or "auto": mjx if
+        JAX runs on an accelerator, else native.
 
     Raises:
-      ValueError: if there is no such engine.
+      ValueError: if there is no such engine, or Warp is not installed.
     """
     if name == "auto":
         name = "native" if jax.default_backend() == "cpu" else "mjx"
@@ -213,4 +214,10 @@ def get_physics(name: str = "auto") -> Physics:
         from sim.physics.mjx import MjxPhysics
 
         return MjxPhysics()
-    raise ValueError(f"unknown physics backend {name!r}; choose auto, native or mjx")
+    if name == "mjx-warp":
+        from sim.physics.mjx import MjxPhysics
+        from sim.physics.mjx_warp import require_warp
+
+        require_warp()
+        return MjxPhysics(impl="warp")
+    raise ValueError(f"unknown physics backend {name!r}; choose auto, native, mjx or mjx-warp")

@@ -1,6 +1,7 @@
 """Robots: how each is built, and their kinematics in JAX."""
 
-from sim.robots import widowx as _widowx  # registers the arm
+from sim.robots import panda as _panda  # noqa: F401  registers the arm, as the next line does
+from sim.robots import widowx as _widowx
 from sim.robots.base import (
     FixedCamera,
     Robot,

@@ -71,6 +71,10 @@ class Robot:
       workspace_high: highest corner, m.
       wrist_camera: where the wrist camera sits.
       fixed_camera: a view of the workspace that the gripper does not cover.
+      posture_weight: how strongly inverse kinematics prefers joint angles near `arm_home`, in
+        squared radians of tool error per squared radian (see `kinematics.solve_ik`). An arm with
+        more than six joints needs some, or it drifts through the postures that the tool leaves
+        free; with six there is nothing to prefer.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Robot:
     workspace_high: Vec3
     wrist_camera: WristCamera
     fixed_camera: FixedCamera
+    posture_weight: float = 0.0
 
     @property
     def num_joints(self) -> int:

@@ -24,6 +24,7 @@ import math
 import mujoco
 
 from sim.robots.base import FixedCamera, Quat, Robot, Vec3, WristCamera, camera_quat, register
+from sim.robots.parts import add_geom, add_joint, add_servo, set_inertia
 
 _DARK = (0.13, 0.13, 0.15, 1.0)
 _GREY = (0.32, 0.33, 0.36, 1.0)
@@ -154,44 +155,13 @@ _SERVO = {
 _FINGER_SERVO = (200.0, 6.0, 0.2)  # N/m, N s/m, kg
 
 
-def _set_inertia(body: mujoco.MjsBody, inertia: tuple) -> None:
-    body.mass, body.ipos, body.iquat, body.inertia = inertia
-    body.explicitinertial = True
-    body.gravcomp = 1.0
-
-
-def _add_geom(body: mujoco.MjsBody, name: str, rgba: tuple, collides: bool, **shape) -> None:
-    """Adds a massless geom. contype 0 with conaffinity 1 meets objects, never the robot itself."""
-    body.add_geom(
-        name=f"robot_{name}",
-        rgba=rgba,
-        mass=0.0,
-        contype=0,
-        conaffinity=1 if collides else 0,
-        condim=3,
-        **shape,
-    )
-
-
-def _add_servo(spec: mujoco.MjSpec, joint: str, kp: float, kv: float) -> None:
-    """A position servo: force = kp (target - position) - kv velocity."""
-    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-    actuator.set_to_position(kp=kp, kv=kv, inheritrange=True)
-
-
 def _add_finger(gripper: mujoco.MjsBody, side: str, sign: float) -> None:
     body = gripper.add_body(name=f"{side}_finger", pos=(_FINGER_X, 0.0, 0.0))
-    _set_inertia(body, _FINGER_INERTIA)
-    limits = sorted((sign * _SLIDE_CLOSED, sign * _SLIDE_OPEN))
-    body.add_joint(
-        name=f"{side}_finger",
-        type=mujoco.mjtJoint.mjJNT_SLIDE,
-        axis=(0, 1, 0),
-        range=limits,
-        limited=True,
-        armature=_FINGER_SERVO[2],
-    )
-    _add_geom(
+    set_inertia(body, _FINGER_INERTIA)
+    limits = tuple(sorted((sign * _SLIDE_CLOSED, sign * _SLIDE_OPEN)))
+    slide = mujoco.mjtJoint.mjJNT_SLIDE
+    add_joint(body, f"{side}_finger", (0, 1, 0), limits, _FINGER_SERVO[2], slide)
+    add_geom(
         body,
         f"{side}_pad",
         _FINGER,
@@ -207,22 +177,15 @@ def _add_to_spec(spec: mujoco.MjSpec) -> None:
     """Adds the robot at the origin of the world body."""
     spec.compiler.degree = False  # an MjSpec starts out in degrees
     base = spec.worldbody.add_body(name="robot_base")
-    _set_inertia(base, _BASE_INERTIA)
+    set_inertia(base, _BASE_INERTIA)
     bodies = {"robot_base": base}
     for name, parent, pos, (joint, axis, limits), inertia in _LINKS:
         body = bodies[parent].add_body(name=name, pos=pos)
-        _set_inertia(body, inertia)
-        body.add_joint(
-            name=joint,
-            type=mujoco.mjtJoint.mjJNT_HINGE,
-            axis=axis,
-            range=limits,
-            limited=True,
-            armature=_SERVO[joint][2],
-        )
+        set_inertia(body, inertia)
+        add_joint(body, joint, axis, limits, _SERVO[joint][2])
         bodies[name] = body
     for name, body, start, end, radius, rgba, collides in _CAPSULES:
-        _add_geom(
+        add_geom(
             bodies[body],
             name,
             rgba,
@@ -232,15 +195,15 @@ def _add_to_spec(spec: mujoco.MjSpec) -> None:
             size=(radius, 0, 0),
         )
     for name, body, pos, half, rgba, collides in _BOXES:
-        _add_geom(
+        add_geom(
             bodies[body], name, rgba, collides, type=mujoco.mjtGeom.mjGEOM_BOX, pos=pos, size=half
         )
     _add_finger(bodies["gripper_link"], "left", 1.0)
     _add_finger(bodies["gripper_link"], "right", -1.0)
     for joint, (kp, kv, _) in _SERVO.items():
-        _add_servo(spec, joint, kp, kv)
+        add_servo(spec, joint, kp, kv)
     for side in ("left", "right"):
-        _add_servo(spec, f"{side}_finger", *_FINGER_SERVO[:2])
+        add_servo(spec, f"{side}_finger", *_FINGER_SERVO[:2])
 
 
 # In front of the gripper, looking past its tips: what lies between the fingers and what is ahead of
