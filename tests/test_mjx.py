@@ -25,7 +25,7 @@ from sim.physics.mjx_contacts import collide, penetrating
 from sim.physics.mjx_dynamics import scaled_fields
 from sim.physics.mjx_fields import FIELDS
 from sim.physics.registry import host_scenes
-from sim.scene_batch import OPTIONS, TIMESTEP, _spec, build_scene_batch
+from sim.scene_batch import OPTIONS, TIMESTEP, build_scene_batch, scene_spec
 
 # Colours, and the start of free joints (their poses are state): not physics of a step. Sensors and
 # numbers for MJX itself are not the scenes'.
@@ -42,7 +42,7 @@ def varied():
 
 def alone(scene, template) -> mujoco.MjModel:
     """The scene's own model, compiled without the batch; derived constants computed once more."""
-    model = _spec(scene, template, ROBOT, TIMESTEP, OPTIONS).compile()
+    model = scene_spec(scene, template, ROBOT, TIMESTEP, OPTIONS).compile()
     mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
 

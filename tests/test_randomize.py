@@ -26,7 +26,7 @@ from sim.physics.registry import host_scenes, register_models
 from sim.randomize import Randomization
 from sim.render.types import SEGMENT_TABLE
 from sim.robots.kinematics import body_poses
-from sim.scene_batch import OPTIONS, TIMESTEP, _spec
+from sim.scene_batch import OPTIONS, TIMESTEP, scene_spec
 from sim.view import camera_of, check_camera, light_of, picture, seen_qpos
 
 N = 6
@@ -510,7 +510,7 @@ def test_latency_delays_the_motion_by_that_many_substeps(world):
 def test_full_contact_memory_is_reported_and_the_step_finished(world, scenes):
     """Without memory for constraints MuJoCo drops them: objects fall freely, and it is said."""
     env, batch = world
-    spec = _spec(scenes[0], batch.template, env.rig.robot, TIMESTEP, OPTIONS)
+    spec = scene_spec(scenes[0], batch.template, env.rig.robot, TIMESTEP, OPTIONS)
     spec.memory = 20_000
     model = compile_spec(spec)
     handle = register_models(("little memory",), lambda: ([model], np.asarray(batch.qpos0[:1])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -28,6 +28,10 @@ __all__ = ["build_env", "build_batch", "evaluate", "load_policy", "make_env"]
 PHRASES = 8
 
 
+# What an engine needs of `build_scene_batch`.
+_MJX: dict[str, bool | Literal["warp"]] = {"mjx": True, "mjx-warp": "warp"}
+
+
 def build_batch(
     scenes: Sequence[SceneSpec],
     tokenizer: WordTokenizer,
@@ -42,7 +46,7 @@ def build_batch(
     Batches of one `template` (see `generation.compile.slot_template`) share compiled programs.
     """
     tokens = tokenizer.encode_scenes(scenes, PolicyConfig().instruction_length, PHRASES)
-    mjx = get_physics(backend).name == "mjx"
+    mjx = _MJX.get(get_physics(backend).name, False)
     batch = build_scene_batch(
         scenes, get_robot(robot), tokens, template=template, mjx=mjx, panoramas=panoramas
     )
@@ -73,7 +77,8 @@ def make_env(
     Args:
         scenes: at least one scene; they may hold different objects.
         num_envs: N parallel environments.
-        backend: physics engine, "native" (CPU), "mjx" (accelerators) or "auto".
+        backend: physics engine, "native" (CPU), "mjx" (accelerators), "mjx-warp" (its second
+            implementation, for NVIDIA GPUs) or "auto".
         image_size: side of the fixed camera's picture, pixels.
         robot: name in the robot registry.
         tokenizer: of a trained policy; by default one made of the scenes' own words.

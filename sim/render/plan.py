@@ -12,8 +12,12 @@ _BYTES_PER_TILE_RAY = 260  # of the rays of a tile: directions, surface columns,
 _BYTES_PER_GEOM = 600  # tables of a geom
 _BUDGET = {"cpu": 512 << 20}
 _ACCELERATOR_BUDGET = 4 << 30
-# A tile's arrays fit a CPU core's cache; an accelerator wants all the work it can get.
-_CPU_TILE = 1 << 15
+# A CPU's tiles are long enough to hide the cost of starting each operation and short enough for its
+# caches, and at least eight if possible, since sorting blocks into tiles is what makes loops short
+# (measured: 32 k rays 6,500, 128 k 8,100, 512 k 5,600 frames/s). An accelerator wants all the work
+# it can get.
+_CPU_TILES = (1 << 15, 1 << 17)
+_TILES = 8
 _ACCELERATOR_TILE = 1 << 22
 
 
@@ -60,7 +64,8 @@ def plan_render(
         budget = _BUDGET.get(platform, _ACCELERATOR_BUDGET)
     rays = (-(-height * samples // 8) * 8) * (-(-width * samples // 8) * 8)
     each = rays * _BYTES_PER_RAY + (geoms + 2) * _BYTES_PER_GEOM
-    tile = min(_CPU_TILE if platform == "cpu" else _ACCELERATOR_TILE, max(n, 1) * rays)
+    low, high = _CPU_TILES if platform == "cpu" else (_ACCELERATOR_TILE,) * 2
+    tile = min(max(low, min(high, n * rays // _TILES)), max(n, 1) * rays)
     while tile > 64 and tile * _BYTES_PER_TILE_RAY > budget // 2:
         tile //= 2
     room = budget - tile * _BYTES_PER_TILE_RAY

@@ -70,11 +70,12 @@ def shade(
         kinds.add("face")
     scene, _, d = stage(block, lambda b: rays_of(job, grid, b), block)
     room = stage(block, lambda s: jax.tree.map(lambda a: a[s], job.room), scene)
-    t, number, columns = stage(block, lambda *a: _surfaces(tables, *a), best, scene)
+    t, number, index = stage(block, lambda *a: _first(tables, *a), best, scene)
+    flat = tables.surfaces.reshape(-1, SURFACE_COLUMNS)
     hit = t < 0.5 * FAR  # packing has cut low bits off FAR, too
     depth = jnp.asarray(jnp.where(hit, t, 1.0))
     pixel = job.pixel[scene]
-    surface = surface_at(block, columns, d, depth, pixel, tuple(sorted(kinds)), job.atlas)
+    surface = surface_at(block, flat, index, d, depth, pixel, tuple(sorted(kinds)), job.atlas)
     free = sunny(tables, scene, in_light(tables, scene, d, t), words)
 
     def finish(surface: Surface, free: Array, room: Room, d: Vec, t: Array, number: Array):
@@ -89,19 +90,17 @@ def shade(
     return stage(block, finish, surface, free, room, d, t, number)
 
 
-def _surfaces(tables: SceneTables, best: Array, scene: Array) -> tuple[Array, Array, list[Array]]:
-    """Depth and number of the first surfaces, and the columns of their rows, each [B, P]."""
+def _first(tables: SceneTables, best: Array, scene: Array) -> tuple[Array, Array, Array]:
+    """Depth and number of the first surfaces, and the index of their rows, each [B, P]."""
     t, number = unpack_hit(best, tables.number_mask)
     number = jnp.where(t < 0.5 * FAR, number, tables.num_geoms + 1)
-    flat = tables.surfaces.reshape(-1, SURFACE_COLUMNS)
-    index = scene[:, None] * tables.surfaces.shape[1] + number
-    columns = [flat[:, i].at[index].get(mode="promise_in_bounds") for i in range(SURFACE_COLUMNS)]
-    return t, number, columns
+    return t, number, scene[:, None] * tables.surfaces.shape[1] + number
 
 
 def surface_at(
     block: Array,
-    columns: list[Array],
+    rows: Array,
+    index: Array,
     d: Vec,
     t: Array,
     pixel: Array,
@@ -112,41 +111,56 @@ def surface_at(
 
     Args:
         block: i32[B] numbers of the blocks, for `stage`.
-        columns: 20 arrays f32[B, P], the surface row of each ray.
+        rows: f32[S, 20] surface rows of all scenes.
+        index: i32[B, P] the row of each ray's surface.
         d: ray directions in the camera frame, unit depth; each f32[B, P].
         t: depth f32[B, P].
         pixel: f32[B] distance between neighbouring pixels at unit depth.
         kinds: the kinds of surfaces that occur.
         atlas: the textures.
     """
-    q = stage(block, _own_point, columns, d, t)
 
-    def look(columns: list[Array], q: Vec, d: Vec, t: Array) -> tuple[Vec, Array]:
-        style = columns[SURFACE_STYLE].astype(jnp.int32)
-        kind = style % STYLE_KINDS
-        own = _own_normal(q, columns[12], kind, kinds)
+    def column(i: int, index: Array) -> Array:
+        return rows[:, i].at[index].get(mode="promise_in_bounds")
+
+    def point(index: Array, d: Vec, t: Array) -> Vec:
+        """In the unit shape's frame."""
+        turned = (dot([column(3 + 3 * i + j, index) for j in range(3)], d) for i in range(3))
+        x, y, z = (column(i, index) + t * part for i, part in enumerate(turned))
+        return x, y, z
+
+    q = stage(block, point, index, d, t)
+
+    def orient(index: Array, q: Vec) -> Vec:
+        kind = column(SURFACE_STYLE, index).astype(jnp.int32) % STYLE_KINDS
+        own = _own_normal(q, column(12, index), kind, kinds)
         # Rows of the rotation are divided by the shape's scale: so transposed it turns normals.
-        turn = [columns[3 + i :: 3][:3] for i in range(3)]
-        normal = unit(tuple(dot(own, c) for c in turn))
-        u, v = _unrolled(q, own, columns[SURFACE_TILES], kind, kinds)
+        x, y, z = (dot(own, [column(3 + i + 3 * j, index) for j in range(3)]) for i in range(3))
+        return x, y, z
+
+    normal = stage(block, lambda n: unit(n), stage(block, orient, index, q))
+
+    def locate(index: Array, q: Vec, normal: Vec, d: Vec, t: Array) -> Array:
+        style = column(SURFACE_STYLE, index).astype(jnp.int32)
+        kind = style % STYLE_KINDS
+        own = _own_normal(q, column(12, index), kind, kinds)
+        tiles = [column(i, index) for i in range(SURFACE_TILES.start, SURFACE_TILES.stop)]
+        u, v = _unrolled(q, own, tiles, kind, kinds)
         glance = jnp.abs(dot(normal, d)) * jax.lax.rsqrt(dot(d, d))
         # Texels under a pixel; at a glance more, of which the square root is a compromise.
-        footprint = t * pixel[:, None] * columns[SURFACE_TEXELS]
+        footprint = t * pixel[:, None] * column(SURFACE_TEXELS, index)
         footprint = footprint * jax.lax.rsqrt(upper(glance, jnp.full_like(glance, 0.05)))
-        return normal, _texel_index(atlas, style // STYLE_KINDS, u, v, footprint)
+        return _texel_index(atlas, style // STYLE_KINDS, u, v, footprint)
 
-    normal, index = stage(block, look, columns, q, d, t)
-    texel = stage(block, lambda i: atlas.texels.reshape(-1).at[i].get(mode="clip"), index)
-    first, second = (unpacked(columns[i].astype(jnp.int32)) for i in (SURFACE_RGB, SURFACE_RGB2))
-    shares = unpacked(texel)
+    place = stage(block, locate, index, q, normal, d, t)
+
+    def colours(place: Array, index: Array) -> tuple[Array, ...]:
+        texel = atlas.texels.reshape(-1).at[place].get(mode="clip")
+        return texel, *(column(i, index).astype(jnp.int32) for i in (SURFACE_RGB, SURFACE_RGB2))
+
+    shares, first, second = (unpacked(x) for x in stage(block, colours, place, index))
     albedo = tuple(a + s * (b - a) for a, b, s in zip(first, second, shares, strict=True))
     return Surface(normal, albedo)
-
-
-def _own_point(columns: list[Array], d: Vec, t: Array) -> Vec:
-    """Where the rays hit, in the unit shape's frame."""
-    x, y, z = (columns[i] + t * dot(columns[3 + 3 * i : 6 + 3 * i], d) for i in range(3))
-    return x, y, z
 
 
 def _own_normal(q: Vec, half: Array, kind: Array, kinds: tuple[str, ...]) -> Vec:

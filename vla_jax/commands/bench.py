@@ -20,7 +20,7 @@ Measures on this machine, from a checkout of the repository. Compile time is rep
   vla-jax bench physics render env ppo"""
 AGAIN = "run the same command again to start over"
 
-SUBJECTS = ("physics", "render", "env", "ppo")
+SUBJECTS = ("physics", "render", "env", "ppo", "expert", "scaling", "peers")
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -60,5 +60,7 @@ def _module(name: str) -> Any:
 
 def _line(row: dict[str, Any]) -> str:
     compiled = row.get("compile_s")
+    if row["value"] is None:
+        return f"{row['name']:20s} not measured: {row['reason']}"
     text = f"{row['name']:20s} {row['value']:>14,.0f} {row['unit']}"
     return text if compiled is None else f"{text}  (compiled in {compiled:.1f} s)"

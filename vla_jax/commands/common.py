@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PICTURES = 16  # scenes on a contact sheet
 _SIZE = 192  # side of a picture, pixels
-BACKENDS = ("auto", "native", "mjx")
+BACKENDS = ("auto", "native", "mjx", "mjx-warp")
 
 
 @dataclass(frozen=True)
