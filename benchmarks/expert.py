@@ -74,13 +74,13 @@ def play(world: World, engine: str, episodes: int, seed: int = 0) -> Played:
     n = env.num_envs
 
     def segment(batch: SceneBatch, state: Any) -> tuple[Any, Any]:
-        def act(state: Any, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-            action = expert_action(env.view(batch, state), env.rig.robot, env.tool_yaw(state))
-            return action, state.physics.saturated
+        def act(state: Any, step: jax.Array) -> tuple[jax.Array, None]:
+            view, turn = env.view(batch, state), env.tool_yaw(state)
+            return expert_action(view, env.rig.robot, turn), None
 
-        state, out, full = env.run_chunk(batch, state, act, SEGMENT)
-        over = out.terminated | out.truncated
-        return state, (over, out.success, out.info["broken"], out.info["length"], full.sum(0))
+        state, out, _ = env.run_chunk(batch, state, act, SEGMENT)
+        facts = (out.info[name] for name in ("broken", "length", "saturated"))
+        return state, (out.terminated | out.truncated, out.success, *facts)
 
     reset = jax.jit(env.reset_to)
     start = lambda i: reset(  # noqa: E731
@@ -98,11 +98,11 @@ def _episodes(program: Any, state: Any, n: int) -> tuple[np.ndarray, ...]:
     """Plays until every environment has ended once: success, broken, length, saturated [n]."""
     running = np.ones(n, bool)
     success, broken = np.zeros(n, bool), np.zeros(n, bool)
-    length, saturated = np.zeros(n, np.int32), np.zeros(n, np.int32)
+    length, saturated = np.zeros(n, np.int32), np.zeros(n, bool)
     while running.any():
         state, out = program(state)
         over, solved, nan, steps, full = (np.asarray(x) for x in out)
-        saturated += full * running
+        saturated |= full & running
         ended = running & over
         success |= ended & solved
         broken |= ended & nan

@@ -1,6 +1,6 @@
 """Physics steps per second: the native engine inside a jitted program, bare MuJoCo, and MJX.
 
-Run from the repository root: `python -m benchmarks.physics [--json]`. Native and bare run the same
+`python -m benchmarks.physics [--quick] [--json] [--save]`. Native and bare run the same
 models from the same states in alternation, so that other load on the machine hits both alike, and
 the median of the repetitions counts.
 
@@ -11,10 +11,10 @@ where `sim.scene_batch.OPTIONS` and `TIMESTEP` come from.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from mujoco import batch as mujoco_batch
 
+from benchmarks import common
 from generation.designer import design
 from sim.physics import Physics, PhysicsState, get_physics
 from sim.physics.registry import host_scenes
@@ -120,26 +121,31 @@ def _row(name: str, num_envs: int, wall_s: float, compile_s: float, **more: Any)
         "substeps": SUBSTEPS,
         "compile_s": round(compile_s, 2),
         **more,
+        **common.machine(),
     }
 
 
 def rows(
+    quick: bool = False,
     *,
     num_envs: int = 256,
     num_scenes: int = 64,
-    mjx_envs: int = 16,
+    mjx_envs: int = 16 if jax.default_backend() == "cpu" else 4096,
     repetitions: int = 9,
     seed: int = 0,
 ) -> list[Row]:
     """Measures all engines.
 
     Args:
+      quick: small sizes, without MJX.
       num_envs: environments of the native engine and of bare MuJoCo.
       num_scenes: different scenes among them.
       mjx_envs: environments of MJX; 0 leaves it out (on a CPU it takes half a minute to compile).
       repetitions: timed calls each.
       seed: of the scenes and the motion.
     """
+    if quick:
+        num_envs, num_scenes, mjx_envs, repetitions = 16, 4, 0, 3
     batch = make_batch(num_scenes, seed, mjx=mjx_envs > 0)
     native, compile_s = compiled(get_physics("native"), batch, num_envs, seed)
     native_s, bare_s = seconds([native, bare(batch, num_envs, seed)], repetitions)
@@ -248,26 +254,9 @@ def option_rows(num_scenes: int = 96, seed: int = 1) -> list[Row]:
     return result
 
 
-def main() -> None:
-    """Prints the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-envs", type=int, default=256)
-    parser.add_argument("--mjx-envs", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--options", action="store_true", help="compare solver settings instead")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
-    args = parser.parse_args()
-    if args.options:
-        for row in option_rows():
-            print(json.dumps(row))
-        return
-    result = rows(num_envs=args.num_envs, mjx_envs=args.mjx_envs, seed=args.seed)
-    if args.json:
-        print(json.dumps({"rows": result}))
-        return
-    for row in result:
-        print(f"{row['name']:20s} {row['value']:>10,} {row['unit']}  compile {row['compile_s']} s")
-
-
 if __name__ == "__main__":
-    main()
+    if "--options" in sys.argv:
+        for option_row in option_rows():
+            print(json.dumps(option_row))
+    else:
+        common.main("physics", rows, (__doc__ or "").splitlines()[0])

@@ -2,18 +2,25 @@
 
 All scenes of a `SceneBatch` share one `SlotTemplate` and run in one compiled program; what a scene
 lacks is padded. Where scenes differ much in the number and make of their objects, give each bucket
-a batch of its own: one compilation for each bucket, none for further scenes that fit it.
+a batch of its own: one compilation for each bucket. Further scenes that fit it need none if its
+batches have room for equally many scenes (`make_room`) and, on MJX, the same room for contacts
+(`capacity` of `build_scene_batch`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
+
 from generation.compile import SlotTemplate, slot_template
 from generation.spec import SceneSpec
+from sim.scene_batch import SceneBatch
 
 # A slot costs its six degrees of freedom and its row in the solver, in units of a geom.
 _SLOT_COST = 4
@@ -85,7 +92,7 @@ def bucket_scenes(
 
 
 def find_bucket(scene: SceneSpec, buckets: Sequence[Bucket]) -> int:
-    """The first, and so the smallest, bucket that a scene fits without a new compilation.
+    """The first, and so the smallest, bucket that a scene fits.
 
     Raises:
         ValueError: it fits none; says what it needs and what there is.
@@ -103,6 +110,34 @@ def find_bucket(scene: SceneSpec, buckets: Sequence[Bucket]) -> int:
         f"scene {scene.id} fits no bucket: its objects have {[sum(c.values()) for c in need]} "
         f"parts, the buckets' slots {sizes}: sort all scenes into buckets again"
     )
+
+
+def make_room(batch: SceneBatch, rows: int) -> SceneBatch:
+    """The batch with so many rows, so that batches of fewer or more scenes share a program.
+
+    Rows beyond `batch.count` repeat the scenes and are never drawn at a reset.
+
+    Args:
+        batch: S scenes.
+        rows: at least S.
+
+    Raises:
+        ValueError: more scenes than rows.
+    """
+    scenes = batch.num_scenes
+    if rows < scenes:
+        raise ValueError(f"room for {rows} scenes, but the batch has {scenes}: ask for more rows")
+    pick = jnp.arange(rows) % scenes
+    own = {"geom_body", "atlas", "count", "handle", "mjx"}  # shared by all scenes, or see below
+    arrays = {
+        field.name: jax.tree.map(lambda x: x[pick], getattr(batch, field.name))
+        for field in dataclasses.fields(batch)
+        if field.name not in own and not field.metadata.get("static")
+    }
+    if batch.mjx is not None:
+        fields = {name: x[pick] for name, x in batch.mjx.fields.items()}
+        arrays["mjx"] = dataclasses.replace(batch.mjx, fields=fields)
+    return dataclasses.replace(batch, **arrays)
 
 
 def _check_budget(scene: SceneSpec, max_objects: int, max_geoms: int) -> None:

@@ -85,11 +85,13 @@ class Env:
     def replay(self, batch: SceneBatch, episode: Episode) -> tuple[EnvState, Observation]:
         """Start recorded episodes again (`state.episode` of an earlier run, N rows).
 
-        The same actions then give the same observations and rewards, to the bit on one machine;
-        and the same episodes follow, if all N were recorded at one reset.
+        The same actions then give the same observations and rewards, to the bit on one machine, if
+        the randomization has the same image noise; and the same episodes follow, if all N were
+        recorded at one reset.
 
         Raises:
-            ValueError: the episodes were drawn with other terms of randomization.
+            ValueError: the episodes were drawn with other terms of randomization, for another
+                robot or another number of objects.
         """
         check_episode(self.rig, batch, self.config.randomization, episode)
         state = self.begin(batch, episode)

@@ -65,6 +65,7 @@ def draw_episode(
     draw = lambda i, f: jax.vmap(f)(split[:, i])  # noqa: E731
     if scene is None:
         logits = jnp.zeros(batch.num_scenes) if scene_logits is None else scene_logits
+        logits = jnp.where(jnp.arange(batch.num_scenes) < batch.count, logits, -jnp.inf)
         scene = draw(0, lambda k: jax.random.categorical(k, logits))
     scene = jnp.asarray(scene, jnp.int32)
     phrase = draw(1, lambda k: jax.random.randint(k, (), 0, batch.instruction.shape[1]))
@@ -169,14 +170,12 @@ def _in_cone(uniform: jax.Array, half_angle: float) -> jax.Array:
 
 def _other_scene(draws: _Draws, batch: SceneBatch, r: Randomization, scene: jax.Array) -> jax.Array:
     """Scenes i32[N] that lend their look: with probability `textures` not the episode's own."""
-    count = batch.num_scenes
-    if count == 1:
-        return scene
+    count = batch.count
 
     def pick(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         key_swap, key_step = jax.random.split(key)
         swap = jax.random.bernoulli(key_swap, r.textures)
-        return swap, jax.random.randint(key_step, (), 1, count)
+        return swap, jax.random.randint(key_step, (), 1, jnp.maximum(count, 2))
 
     swap, step = jax.vmap(pick)(draws.stream(_BACKDROP))
     return jnp.where(swap, (scene + step) % count, scene).astype(jnp.int32)
@@ -208,10 +207,16 @@ def check_episode(rig: Rig, batch: SceneBatch, ranges: Randomization, episode: E
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), episode.scene.shape[0]))
     wanted = jax.eval_shape(lambda batch, keys: draw_episode(rig, batch, ranges, keys), batch, keys)
     for field in fields(Episode):
-        has, wants = (getattr(e, field.name) is not None for e in (episode, wanted))
-        if has != wants:
-            state, other = ("has", "none") if has else ("has no", "one")
+        own, other = getattr(episode, field.name), getattr(wanted, field.name)
+        if (own is None) != (other is None):
+            state, less = ("has no", "one") if own is None else ("has", "none")
             raise ValueError(
                 f"the recorded episode {state} {field.name}, but the environment's randomization "
-                f"draws {other}: replay it with the randomization that it was recorded with"
+                f"draws {less}: replay it with the randomization that it was recorded with"
+            )
+        shapes, expected = ([x.shape for x in jax.tree.leaves(e)] for e in (own, other))
+        if shapes != expected:
+            raise ValueError(
+                f"the recorded episode's {field.name} has shape {shapes}, these scenes and this "
+                f"robot need {expected}: replay it with those that it was recorded with"
             )

@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import jax
 import jax.numpy as jnp
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def full_precision(function: Callable[P, T]) -> Callable[P, T]:
+    """The function with all its matrix products in float32.
+
+    Accelerators otherwise round their inputs (TF32 on GPUs, bfloat16 on TPUs), by half a millimetre
+    at a metre; on a CPU nothing changes.
+    """
+
+    @functools.wraps(function)
+    def precise(*args: P.args, **kwargs: P.kwargs) -> T:
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return precise
 
 
 def quat_multiply(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -1,13 +1,15 @@
 """Episodes as files that MuJoCo's own viewer opens: the scene's MJCF and what happened in it.
 
-A recording is a folder of two files: `scene.xml`, the very model that the physics ran on plus what
-a person wants to see (floor, sky, light, cameras), and `trajectory.npz`.
+A recording is a folder of two files: `scene.xml`, the scene's model that the physics ran on
+(without an episode's own dynamics) plus what a person wants to see (floor, sky, light, cameras),
+and `trajectory.npz`.
 """
 
 from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from sim.scene_batch import OPTIONS, TIMESTEP, scene_spec
 
 SCENE_FILE, TRAJECTORY_FILE = "scene.xml", "trajectory.npz"
 _FLOOR = -0.75  # m, below the table's top
+# What reading a damaged archive raises besides.
+_DAMAGE = (EOFError, zipfile.BadZipFile, zlib.error)
 _SLAB = 0.01  # m, gap between the table's plane and the slab drawn below it
 
 
@@ -182,7 +186,7 @@ def load_recording(folder: Path) -> tuple[mujoco.MjModel, Trajectory]:
     try:
         with np.load(folder / TRAJECTORY_FILE) as file:
             data = {name: file[name] for name in ("time", "qpos", "ctrl", "success", "instruction")}
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OSError, *_DAMAGE) as error:
         raise ValueError(f"{folder / TRAJECTORY_FILE} is damaged ({error}): record again") from None
     trajectory = Trajectory(
         time=data["time"],
@@ -196,6 +200,11 @@ def load_recording(folder: Path) -> tuple[mujoco.MjModel, Trajectory]:
 
 
 def _check_fits(model: mujoco.MjModel, trajectory: Trajectory, name: str) -> None:
+    arrays = (trajectory.time, trajectory.qpos, trajectory.ctrl)
+    if trajectory.time.ndim != 1 or any(a.dtype.kind != "f" for a in arrays):
+        raise ValueError(f"{name}: time, qpos and ctrl must be arrays of numbers; record again")
+    if not all(np.isfinite(a).all() for a in arrays) or (np.diff(trajectory.time) <= 0.0).any():
+        raise ValueError(f"{name}: numbers that are not finite, or time runs backwards")
     num = len(trajectory.time)
     expected = ((num, model.nq), (num, model.nu))
     found = (trajectory.qpos.shape, trajectory.ctrl.shape)

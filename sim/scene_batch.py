@@ -75,7 +75,8 @@ class SceneBatch:
       geom_quat: f32[S, G, 4] wxyz.
       geom_rgb: f32[S, G, 3] first colour, sRGB in [0, 1].
       geom_rgb2: f32[S, G, 3] second colour of the texture.
-      geom_texture: i32[S, G] index into `sim.render.types.TEXTURES`.
+      geom_texture: i32[S, G] index into `sim.render.types.TEXTURES`, then into the images
+        of the atlas.
       geom_texture_scale: f32[S, G] m per period.
       geom_visible: bool[S, G] false for geoms that only collide, or only fill the template.
       backdrop: table and surroundings, leaves with leading axis S.
@@ -88,6 +89,7 @@ class SceneBatch:
       object_active: bool[S, K] false for slots that the scene does not use.
       instruction: i32[S, I, L] tokens of I wordings.
       instruction_mask: bool[S, I, L] true where there is a token.
+      count: i32[] number of scenes; rows beyond it repeat them, see `sim.buckets.make_room`.
       handle: i32[] key of the compiled models on the host, for the native engine.
       mjx: arrays of the MJX engine, or None if the batch was built without.
       template: geoms of every slot.
@@ -119,6 +121,7 @@ class SceneBatch:
     object_active: jax.Array
     instruction: jax.Array
     instruction_mask: jax.Array
+    count: jax.Array
     handle: jax.Array
     mjx: MjxScenes | None
     template: SlotTemplate = dataclasses.field(metadata={"static": True})
@@ -134,7 +137,7 @@ class SceneBatch:
 
     @property
     def num_scenes(self) -> int:
-        """S."""
+        """S, the number of rows; without `make_room` that is the number of scenes."""
         return self.qpos0.shape[0]
 
     @property
@@ -211,6 +214,7 @@ def build_scene_batch(
         **_objects(scenes, len(template)),
         instruction=jnp.asarray(instruction),
         instruction_mask=jnp.asarray(mask),
+        count=jnp.asarray(len(scenes), jnp.int32),
         handle=jnp.asarray(register_models(key, lambda: (models, qpos0)), jnp.int32),
         mjx=arrays,
         template=template,

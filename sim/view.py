@@ -13,7 +13,7 @@ from generation.compile import TABLE_HALF
 from generation.spec import SceneSpec
 from sim import task
 from sim.episode import LIGHT_DIFFUSE, LIGHT_DIRECTION, Episode
-from sim.geometry import axis_angle_quat, interpolate_poses, project
+from sim.geometry import axis_angle_quat, full_precision, interpolate_poses, project
 from sim.render.raycast import Backdrop, Camera, Image, Light, RenderGeoms, render
 from sim.rig import Rig
 from sim.robots.kinematics import body_poses, quat_to_mat
@@ -21,6 +21,7 @@ from sim.scene_batch import SceneBatch
 from sim.state import EnvState
 
 
+@full_precision
 def geoms_of(batch: SceneBatch, scene: jax.Array, xpos: jax.Array, xmat: jax.Array) -> RenderGeoms:
     """All drawn geoms in the world frame.
 
@@ -81,6 +82,7 @@ def light_of(episode: Episode) -> Light:
     )
 
 
+@full_precision
 def camera_of(
     rig: Rig, episode: Episode, xpos: jax.Array, xmat: jax.Array, *, wrist: bool
 ) -> tuple[jax.Array, jax.Array, float | jax.Array]:
@@ -114,6 +116,7 @@ def seen_qpos(rig: Rig, state: EnvState, control_hz: float) -> jax.Array:
     return interpolate_poses(state.physics.qpos, previous, weight, rig.robot.num_joints)
 
 
+@full_precision
 def task_view(
     rig: Rig, batch: SceneBatch, state: EnvState, qpos: jax.Array | None = None
 ) -> task.TaskView:
@@ -154,6 +157,7 @@ def task_view(
     )
 
 
+@full_precision
 def located(rig: Rig, batch: SceneBatch, state: EnvState, qpos: jax.Array) -> jax.Array:
     """See `Env.located`; qpos f32[N, nq] is what the pictures show."""
     view = task_view(rig, batch, state, qpos)

@@ -71,6 +71,7 @@ class Probe:
             "scene": jnp.zeros_like(time),
             "length": time,
             "broken": jnp.zeros_like(over),
+            "saturated": jnp.zeros_like(over),
             "privileged": self.privileged(batch, state),
         }
         fresh = self._start(state.key)

@@ -11,6 +11,7 @@ import vla_jax as vj
 from generation import SceneSpec
 from generation.compile import geom_parts, slot_template
 from sim.buckets import Bucket, bucket_scenes, find_bucket
+from sim.episode import draw_episode
 from vla_jax.api import build_batch, build_env
 from vla_jax.tokenizers import WordTokenizer
 
@@ -73,6 +74,22 @@ def test_budgets_are_kept(scenes):
         bucket_scenes(scenes, buckets=0)
 
 
+def test_rows_that_only_make_room_are_never_drawn(scenes):
+    own = scenes[:3]
+    tokenizer = WordTokenizer.from_phrases(p for s in own for p in s.task.paraphrases)
+    batch = build_batch(own, tokenizer, backend="native", rows=16)
+    assert batch.num_scenes == 16 and int(batch.count) == 3
+    keys = jax.random.split(jax.random.key(0), 64)
+    rig = build_env(1, vj.EnvConfig()).rig
+    ranges = vj.Randomization(textures=1.0)
+    episode = jax.jit(lambda b, k: draw_episode(rig, b, ranges, k))(batch, keys)
+    assert sorted(set(np.asarray(episode.scene).tolist())) == [0, 1, 2]
+    assert np.asarray(episode.backdrop).max() <= 2
+    assert (np.asarray(episode.backdrop) != np.asarray(episode.scene)).all()
+    with pytest.raises(ValueError, match="room for 2 scenes, but the batch has 3"):
+        build_batch(own, tokenizer, backend="native", rows=2)
+
+
 @pytest.mark.slow
 def test_each_bucket_is_traced_once_whatever_scenes_come(scenes):
     """New scenes, swaps by index and resets under scan on the device trace nothing further."""
@@ -95,9 +112,10 @@ def test_each_bucket_is_traced_once_whatever_scenes_come(scenes):
         return jax.lax.scan(step, state, length=9)[1]  # through two automatic resets
 
     for bucket in buckets:
-        for part in (bucket.scenes[:2], bucket.scenes[-2:]):
+        for part in (bucket.scenes[:2], bucket.scenes[-3:]):
             own = [scenes[i] for i in part]
-            batch = build_batch(own, tokenizer, template=bucket.template, backend="native")
+            shared = {"template": bucket.template, "rows": 4}
+            batch = build_batch(own, tokenizer, backend="native", **shared)
             for seed, index in ((0, [0, 1]), (1, [1, 1])):
                 scene, over = play(batch, jax.random.key(seed), jnp.array(index, jnp.int32))
                 assert np.asarray(over).sum() == 4

@@ -203,7 +203,7 @@ def test_accelerations_agree(compared: Compared) -> None:
     print("robot", np.quantile(compared.robot_error, quantiles).round(5))
     table, between = compared.error[~compared.crossed], compared.error[compared.crossed]
     assert np.quantile(table, 0.5) < 1e-4 and np.quantile(table, 0.9) < 5e-3
-    assert np.quantile(between, 0.5) < 0.5
+    assert np.quantile(between, 0.5) < 0.2 and np.quantile(between, 0.9) < 1.2
     assert np.quantile(compared.robot_error, 0.9) < 0.05
 
 
@@ -299,9 +299,9 @@ def test_trajectories_stay_within_millimetres(run: Run) -> None:
             name, "mm:", worst[part].round(3), "same contacts:", run.same_contacts[:, part].mean()
         )
     assert worst[DROP].max() < 0.1
-    assert worst[SLIDE].max() < 1.0  # the target tips over its leading edge
-    assert worst[LIFT].max() < 0.5
-    assert worst[STACK].max() < 0.5
+    assert worst[SLIDE].max() < 0.5  # the target tips over its leading edge
+    assert worst[LIFT].max() < 0.1
+    assert worst[STACK].max() < 0.1
     assert (run.height[-1, LIFT] > 0.04).all()
     assert run.same_contacts.mean() > 0.95
     assert not run.saturated

@@ -248,7 +248,9 @@ def random_scene(seed: int) -> tuple[RenderGeoms, Camera]:
     return geoms, Camera(f32(eye[None]), f32(axes[None]), jnp.full(1, 0.9))
 
 
-def mujoco_image(geoms: RenderGeoms, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def mujoco_image(
+    geoms: RenderGeoms, camera: Camera, height: int = SIDE, width: int = SIDE
+) -> tuple[np.ndarray, np.ndarray]:
     """Depth along the axis (inf for nothing) and geom numbers (-1 for nothing) by mj_ray."""
     spec = mujoco.MjSpec()
     for i, name in enumerate(geoms.types):
@@ -260,21 +262,23 @@ def mujoco_image(geoms: RenderGeoms, camera: Camera) -> tuple[np.ndarray, np.nda
             pos=np.asarray(geoms.pos[0, i], np.float64),
             quat=quat,
         )
-    return mujoco_rays(spec.compile(), camera)
+    return mujoco_rays(spec.compile(), camera, height, width)
 
 
-def mujoco_rays(model: mujoco.MjModel, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def mujoco_rays(
+    model: mujoco.MjModel, camera: Camera, height: int = SIDE, width: int = SIDE
+) -> tuple[np.ndarray, np.ndarray]:
     """As `mujoco_image`, for a compiled model."""
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     eye = np.asarray(camera.pos[0], np.float64)
-    turn = np.asarray(camera.mat[0], np.float64)
-    pixel = 2.0 * math.tan(0.5 * float(camera.fovy[0])) / SIDE
-    at = pixel * (np.arange(SIDE) - MIDDLE)
-    depth, segment = np.full((SIDE, SIDE), np.inf), np.full((SIDE, SIDE), -1)
+    axes = np.asarray(camera.mat[0], np.float64)
+    pixel = 2.0 * math.tan(0.5 * float(camera.fovy[0])) / height
+    x, y = (pixel * (np.arange(n) - 0.5 * (n - 1)) for n in (width, height))
+    depth, segment = np.full((height, width), np.inf), np.full((height, width), -1)
     hit = np.zeros(1, np.int32)
-    for row, column in np.ndindex(SIDE, SIDE):
-        ray = turn @ [at[column], -at[row], -1.0]
+    for row, column in np.ndindex(height, width):
+        ray = axes @ [x[column], -y[row], -1.0]
         distance = mujoco.mj_ray(model, data, eye, ray, None, 1, -1, hit)
         if distance >= 0:
             depth[row, column], segment[row, column] = distance, hit[0]
@@ -371,6 +375,50 @@ def half_spaces(points: np.ndarray, faces: int) -> np.ndarray:
     hull = ConvexHull(points).equations * [1.0, 1.0, 1.0, -1.0]
     planes = np.unique(np.round(hull, 6), axis=0)
     return np.concatenate([planes, np.zeros((faces - len(planes), 4))]).astype(np.float32)
+
+
+def test_many_parts_of_one_kind_and_two_hulls():
+    """40 boxes fill more than one word of marks; two convex parts have faces of their own."""
+    rng = np.random.default_rng(8)
+    n, half = 42, np.array([0.05, 0.04, 0.03])
+    corners = half * np.array(list(np.ndindex(2, 2, 2))) * 2.0 - half
+    mats = np.stack([turn(q) for q in rng.normal(size=(n, 4))])
+    geoms = RenderGeoms(
+        types=("box",) * n,
+        size=f32(np.tile(half, (1, n, 1))),
+        pos=f32(rng.uniform([-0.4, -0.4, 0.1], [0.4, 0.4, 0.4], (1, n, 3))),
+        mat=f32(mats[None]),
+        rgb=f32(rng.uniform(size=(1, n, 3))),
+        rgb2=jnp.zeros((1, n, 3)),
+        texture=jnp.zeros((1, n), jnp.int32),
+        texture_scale=jnp.ones((1, n)),
+        visible=jnp.ones((1, n), bool),
+    )
+    planes = f32(np.tile(half_spaces(corners, 6), (1, 2, 1, 1)))
+    mixed = replace(geoms, types=("convex", *geoms.types[2:], "convex"), planes=planes)
+    camera, light = above(0.9), sun((0.5, -0.4, -1.0))
+    draw_wide = jax.jit(partial(render, height=21, width=50))
+    boxes, hulls = (draw_wide(g, camera, light, plain_table(0.6)) for g in (geoms, mixed))
+    assert boxes.rgb.shape == (1, 21, 50, 3)
+    depth, segment = mujoco_image(geoms, camera, 21, 50)
+    agree = np.asarray(boxes.segmentation[0]) == np.where(segment < 0, SEGMENT_TABLE, segment)
+    assert agree.mean() > 0.98 and len(np.unique(segment)) > 25
+    both = agree & (segment >= 0)
+    assert np.abs(np.asarray(boxes.depth[0])[both] - depth[both]).max() < 2e-3
+    assert (np.asarray(boxes.segmentation) == np.asarray(hulls.segmentation)).mean() > 0.99
+    assert (np.abs(np.asarray(boxes.rgb).astype(int) - hulls.rgb).max(-1) > 2).mean() < 0.02
+
+
+def test_without_shadows_nothing_is_darker():
+    scene = (one_each(size={"box": (0.1, 0.1, 0.2)}), above(), sun((1, 0, -1)), plain_table(0.8))
+    shaded, bright = (
+        jax.jit(partial(render, height=13, width=21, samples=2, shadows=shadows))(*scene)
+        for shadows in (True, False)
+    )
+    assert shaded.rgb.shape == (1, 13, 21, 3)
+    np.testing.assert_array_equal(shaded.depth, bright.depth)
+    darker = np.asarray(bright.rgb).astype(int) - np.asarray(shaded.rgb)
+    assert darker.min() >= 0 and darker.max() > 20
 
 
 def solid(kind: str, planes: np.ndarray | None, mat: np.ndarray, size: np.ndarray) -> RenderGeoms:
@@ -529,5 +577,7 @@ def test_the_plan_bounds_the_memory():
         program = jax.jit(partial(render, height=96, width=96, plan=plan)).lower(*scene).compile()
         used = program.memory_analysis().temp_size_in_bytes
         assert 0.2 * plan.bytes < used < plan.bytes
+    with_hulls = plan_render(n, 96, 96, 15, faces=512, budget=64 << 20, platform="cpu")
+    assert with_hulls.scenes < plan.scenes
     with pytest.raises(ValueError, match="one picture of 4096 x 4096 pixels"):
         plan_render(1, 4096, 4096, 10, budget=1 << 20)

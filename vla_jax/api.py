@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
 
 from generation.compile import SlotTemplate
 from generation.spec import SceneSpec
+from sim.buckets import make_room
 from sim.env import Env, EnvConfig
 from sim.physics.base import get_physics
 from sim.rig import make_rig
@@ -28,6 +29,9 @@ __all__ = ["build_env", "build_batch", "evaluate", "load_policy", "make_env"]
 PHRASES = 8
 
 
+if TYPE_CHECKING:
+    from sim.physics.mjx_capacity import Capacity
+
 # What an engine needs of `build_scene_batch`.
 _MJX: dict[str, bool | Literal["warp"]] = {"mjx": True, "mjx-warp": "warp"}
 
@@ -40,18 +44,27 @@ def build_batch(
     template: SlotTemplate | None = None,
     backend: str = "auto",
     panoramas: Sequence[np.ndarray] = (),
+    rows: int | None = None,
+    capacity: Capacity | None = None,
 ) -> SceneBatch:
     """Compile scenes into one batch, instructions as the tokenizer's ids.
 
-    Batches of one `template` (see `generation.compile.slot_template`) share compiled programs.
+    Batches of one `template` (see `generation.compile.slot_template`) and as many `rows` (see
+    `sim.buckets.make_room`) share compiled programs; on MJX if they also have one `capacity`.
     """
     tokens = tokenizer.encode_scenes(scenes, PolicyConfig().instruction_length, PHRASES)
     mjx = _MJX.get(get_physics(backend).name, False)
     batch = build_scene_batch(
-        scenes, get_robot(robot), tokens, template=template, mjx=mjx, panoramas=panoramas
+        scenes,
+        get_robot(robot),
+        tokens,
+        template=template,
+        mjx=mjx,
+        panoramas=panoramas,
+        capacity=capacity,
     )
     check_camera(make_rig(get_robot(robot)), batch, scenes)
-    return batch
+    return batch if rows is None else make_room(batch, rows)
 
 
 def build_env(

@@ -143,6 +143,11 @@ def save_film(
     return {"episodes": len(solved), "successes": int(solved.sum())}
 
 
+def _told(scene: SceneSpec, phrase: int) -> str:
+    """The wording of that number; see `WordTokenizer.encode_scenes`."""
+    return scene.task.paraphrases[int(phrase) % len(scene.task.paraphrases)]
+
+
 _README = """\
 Episodes for MuJoCo's viewer, one folder each: the scene (scene.xml) and what happened in it
 (trajectory.npz: time in s, qpos, ctrl, success, instruction).
@@ -169,14 +174,14 @@ def save_replay(
     robot = get_robot(batch.robot)
     physics = episodes.states.physics
     qpos, ctrl = (np.asarray(x, np.float64) for x in (physics.qpos, physics.ctrl))
-    saved = []
+    phrase, saved = np.asarray(episodes.states.phrase)[0], []
     for i, (s, length) in enumerate(zip(episodes.scene, episodes.length, strict=True)):
         trajectory = Trajectory(
             time=np.arange(length + 1) / env.config.control_hz,
             qpos=qpos[: length + 1, i],
             ctrl=ctrl[: length + 1, i],
             success=bool(episodes.success[i]),
-            instruction=scenes[s].task.instruction,
+            instruction=_told(scenes[s], phrase[i]),
         )
         parts = {"template": batch.template, "timestep": batch.timestep}
         mjcf = scene_mjcf(scenes[s], robot, **parts, start=trajectory)

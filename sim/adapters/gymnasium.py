@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.env import Env
+from sim.env import Env, where
 from sim.scene_batch import SceneBatch
 from sim.state import EnvState
 from sim.types import Observation
@@ -96,6 +96,7 @@ class GymVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._state: EnvState | None = None
+        self._ended: EnvState | None = None  # before the last automatic reset
         self._length = np.zeros(self.num_envs, np.int32)
 
     def reset(
@@ -145,6 +146,7 @@ class GymVectorEnv(VectorEnv):
         self._state, ended, observation, out = self._programs["step"](
             self.batch, self._state, actions
         )
+        self._ended = ended
         out = {name: np.array(value) for name, value in out.items()}
         done = out["terminated"] | out["truncated"]
         self._length = np.where(done, 0, out["length"]).astype(np.int32)
@@ -159,14 +161,20 @@ class GymVectorEnv(VectorEnv):
         reward = out["reward"].astype(np.float64)
         return _numpy(observation), reward, out["terminated"], out["truncated"], info
 
-    def render(self) -> tuple[np.ndarray, ...] | None:
-        """Pictures u8[size, size, 3] of the fixed camera, one per environment."""
+    def render(self, *, ended: bool = False) -> tuple[np.ndarray, ...] | None:
+        """Pictures u8[size, size, 3] of the fixed camera, one per environment.
+
+        Args:
+            ended: as they were before the last step's automatic reset.
+        """
         if self.render_mode is None:
             gymnasium.logger.warn("render() without a render_mode: pass render_mode='rgb_array'")
             return None
         if self._state is None:
             raise ResetNeeded("render before the first reset: call reset() first")
-        return tuple(np.array(self._programs["render"](self.batch, self._state)))
+        return tuple(
+            np.array(self._programs["render"](self.batch, self._ended if ended else self._state))
+        )
 
     def close_extras(self, **kwargs: Any) -> None:
         """Forget the state; scenes and compiled programs go with their last user."""
@@ -234,9 +242,7 @@ def _programs(env: Env, observation: str, size: int) -> dict[str, Any]:
         return state, look(batch, state, seen)
 
     def merge(batch, mask, new, old):
-        state = jax.tree.map(
-            lambda a, b: jnp.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old
-        )
+        state = where(mask, new, old)
         return state, look(batch, state, env.observe(batch, state))
 
     def step(batch, state, actions):

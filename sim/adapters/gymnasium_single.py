@@ -79,7 +79,7 @@ class GymEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A picture u8[size, size, 3] of the fixed camera."""
-        pictures = self._one.render()
+        pictures = self._one.render(ended=self._over)
         return None if pictures is None else pictures[0]
 
     def close(self) -> None:

@@ -60,7 +60,8 @@ class PhysicsState:
       warmstart: f32[N, nv] accelerations that the constraint solver starts from.
       ctrl: f32[N, nu] actuator targets at the end of the last step.
       contacts: bool[N, 5] in the order of `CONTACTS`.
-      finite: bool[N] false where the last step met NaN, infinity or a diverging simulation. Such
+      finite: bool[N] false where the last step met NaN or infinity or, on the native engine, a
+        simulation that MuJoCo calls diverging. Such
         an environment has been put back to its scene's start, so nothing spreads from it.
       saturated: bool[N] true where the last step had more contacts than the engine has room for.
       dynamics: departures from the scenes' physics, or None: every scene as it is.

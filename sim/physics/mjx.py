@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
+from sim.geometry import full_precision
 from sim.physics.base import Dynamics, PhysicsState, check_ctrl, guard, initial_state, ramp
 from sim.physics.import_mjx import mjx
 from sim.physics.latency import delayed_ramp
@@ -64,6 +65,7 @@ class MjxPhysics:
         return observed(batch, state, ctrl, *advance(batch, state, ctrl, n_substeps))
 
 
+@full_precision
 def advance(
     batch: SceneBatch, state: PhysicsState, ctrl: jax.Array, n_substeps: int
 ) -> tuple[mjx.Data, jax.Array]:

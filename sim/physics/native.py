@@ -220,7 +220,8 @@ _lock = threading.Lock()
 
 def _pool(scenes: HostScenes, num: int, num_threads: int) -> _Pool:
     """The cached pool for that many simulations of that structure; the oldest make room."""
-    key = (scenes.structure, scenes.models[0].narena, num, num_threads)
+    model = scenes.models[0]
+    key = (scenes.structure, model.narena, model.opt.timestep, num, num_threads)
     if key not in _pools:
         if len(_pools) >= _MAX_POOLS:
             _pools.popitem(last=False)

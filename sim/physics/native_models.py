@@ -24,9 +24,9 @@ def dynamics_rows(dynamics: Dynamics) -> jax.Array:
 
 
 def check_rows(rows: np.ndarray) -> None:
-    """Raises ValueError if a factor is not positive and finite, or a latency is negative."""
+    """Raises ValueError if a number is not finite, a factor not positive or a latency negative."""
     factors, latency = rows[:, :-1], rows[:, -1]
-    good = (np.isfinite(factors) & (factors > 0.0)).all(axis=1) & (latency >= 0.0)
+    good = np.isfinite(rows).all(axis=1) & (factors > 0.0).all(axis=1) & (latency >= 0.0)
     if not good.all():
         worst = int(np.argmin(good))
         raise ValueError(

@@ -10,6 +10,7 @@ import jax
 _BYTES_PER_RAY = 24  # of all rays of the scenes drawn at once: best, its reordering, outputs
 _BYTES_PER_TILE_RAY = 260  # of the rays of a tile: directions, surface columns, colours
 _BYTES_PER_GEOM = 600  # tables of a geom
+_BYTES_PER_FACE = 320  # tables of a face of a convex part
 _BUDGET = {"cpu": 512 << 20}
 _ACCELERATOR_BUDGET = 4 << 30
 # A CPU's tiles are long enough to hide the cost of starting each operation and short enough for its
@@ -42,6 +43,7 @@ def plan_render(
     width: int,
     geoms: int,
     *,
+    faces: int = 0,
     samples: int = 1,
     budget: int | None = None,
     platform: str | None = None,
@@ -52,6 +54,7 @@ def plan_render(
         n: scenes.
         height, width: pixels.
         geoms: geoms of a scene.
+        faces: faces of all convex parts of a scene, with those that only fill up.
         samples: as in `render`.
         budget: bytes; by default 512 MiB on a CPU and 4 GiB on an accelerator.
         platform: "cpu" or another; by default the one that JAX computes on.
@@ -63,7 +66,7 @@ def plan_render(
     if budget is None:
         budget = _BUDGET.get(platform, _ACCELERATOR_BUDGET)
     rays = (-(-height * samples // 8) * 8) * (-(-width * samples // 8) * 8)
-    each = rays * _BYTES_PER_RAY + (geoms + 2) * _BYTES_PER_GEOM
+    each = rays * _BYTES_PER_RAY + (geoms + 2) * _BYTES_PER_GEOM + faces * _BYTES_PER_FACE
     low, high = _CPU_TILES if platform == "cpu" else (_ACCELERATOR_TILE,) * 2
     tile = min(max(low, min(high, n * rays // _TILES)), max(n, 1) * rays)
     while tile > 64 and tile * _BYTES_PER_TILE_RAY > budget // 2:

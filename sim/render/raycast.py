@@ -72,7 +72,9 @@ def render(
     _check(geoms, camera, light, backdrop, height, width, samples)
     n = camera.pos.shape[0]
     grid = Grid(height * samples, width * samples, _SIDE, samples)
-    plan = plan or plan_render(n, height, width, len(geoms.types), samples=samples)
+    faces = 0 if geoms.planes is None else geoms.planes.shape[1] * geoms.planes.shape[2]
+    size = len(geoms.types)
+    plan = plan or plan_render(n, height, width, size, faces=faces, samples=samples)
     atlas = make_atlas() if atlas is None else atlas
     parts = -(-n // plan.scenes)
     each = -(-n // parts)
@@ -92,6 +94,8 @@ def render(
 
 # Side of the square blocks, rays: small enough to see few geoms, large enough to fill vectors.
 _SIDE = 8
+# Their numbers take ten bits of a depth's mantissa: 0.1 mm at 1 m is left.
+_MOST_SURFACES = 1020
 
 
 def _check(
@@ -113,11 +117,22 @@ def _check(
             f"({n}, {g}, 3)"
         )
     convex = geoms.types.count("convex")
-    if convex and (geoms.planes is None or geoms.planes.shape[:2] != (n, convex)):
+    if convex and (
+        geoms.planes is None
+        or geoms.planes.ndim != 4
+        or geoms.planes.shape[:2] != (n, convex)
+        or geoms.planes.shape[3] != 4
+    ):
         shape = None if geoms.planes is None else geoms.planes.shape
         raise ValueError(
             f"geoms.planes has shape {shape}: {convex} convex parts in {n} scenes need "
             f"({n}, {convex}, faces, 4)"
+        )
+    faces = 0 if geoms.planes is None else convex * geoms.planes.shape[2]
+    if g + faces > _MOST_SURFACES:
+        raise ValueError(
+            f"{g} geoms and {faces} faces of convex parts: at most {_MOST_SURFACES} together, or "
+            "the numbers that share a word with the depth make it coarse; use simpler parts"
         )
     for name, rows in (("light", light.direction), ("backdrop", backdrop.table_rgb)):
         if rows.shape[0] != n:
@@ -175,7 +190,6 @@ def _by_length(words: Array, tile: int) -> tuple[Array, Array]:
         i32[tiles, tile], filled up with the last block, and i32[B].
     """
     count = words.shape[0]
-    # The longest list of one kind weighs most: it says how often a loop runs.
     bits = lax.population_count(words).astype(jnp.int32)
     order = jnp.argsort(-jnp.sum(bits, -1)).astype(jnp.int32)
     tiles = -(-count // tile)

@@ -61,7 +61,7 @@ def shade(
     Args:
         job, grid: what to draw.
         block: i32[B] numbers of the blocks.
-        best: i32[B, P] from `_find`.
+        best: i32[B, P] from `find`.
         words: u32[B, groups] the geoms that may shade them.
     """
     tables = job.tables

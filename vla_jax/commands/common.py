@@ -52,7 +52,8 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=BACKENDS,
         default="auto",
-        help="physics engine: native on the CPU, mjx on accelerators (default: whichever fits)",
+        help="physics engine: native on the CPU, mjx or mjx-warp on accelerators (default: "
+        "whichever fits)",
     )
 
 

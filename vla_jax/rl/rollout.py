@@ -76,6 +76,7 @@ def collect(
             "reward": out.reward,
             "terminated": out.terminated,
             "truncated": out.truncated,
+            "saturated": out.info["saturated"],
             "valid": 1.0 - out.info["broken"].astype(jnp.float32),
         }
         return (state, out.observation), (kept, stats)
@@ -103,5 +104,9 @@ def collect(
         valid=kept["valid"],
     )
     data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
-    scalars = {"reward": kept["reward"].sum(0).mean(), "explained_variance": explained}
+    scalars = {
+        "reward": kept["reward"].sum(0).mean(),
+        "explained_variance": explained,
+        "saturated": kept["saturated"].astype(jnp.float32).mean(),
+    }
     return state, obs, data, jax.tree.map(lambda x: x.sum(0), stats), scalars
