@@ -28,15 +28,7 @@ from vla_jax import replay
 PROMPT = "put the red block on the blue plate"
 N, STEPS = 3, 4
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """The programs here run a few steps each; optimizing them would take most of the time."""
-    name = "jax_disable_most_optimizations"
-    before = jax.config.read(name)
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, before)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from sim.episode import draw_episode
 from vla_jax.api import build_batch, build_env
 from vla_jax.tokenizers import WordTokenizer
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def shortened(scene: SceneSpec, objects: int) -> SceneSpec:
     """The scene with its first objects only."""

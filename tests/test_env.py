@@ -15,6 +15,8 @@ from sim import task
 from sim.expert import expert_action, wrap_half
 from sim.randomize import Randomization, shift_objects
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 N = 8
 
 

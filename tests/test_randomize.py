@@ -29,6 +29,8 @@ from sim.robots.kinematics import body_poses
 from sim.scene_batch import OPTIONS, TIMESTEP, scene_spec
 from sim.view import camera_of, check_camera, light_of, picture, seen_qpos
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 N = 6
 SUBSTEPS = 10
 FULL = Randomization.full()
