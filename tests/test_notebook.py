@@ -31,6 +31,8 @@ def test_is_stored_clean(notebook):
 def test_runs_top_to_bottom(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("VLA_JAX_SMALL", "1")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    # Its programs run a few steps each: optimizing them would take most of the time.
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     resources = {"metadata": {"path": str(tmp_path)}}
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources)

@@ -20,6 +20,8 @@ from sim.view import camera_of, picture
 
 SIZE, SCENES = 128, 4
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 # Draws segmentation and depth in a process of its own, as OpenGL's backend is chosen at import.
 _DRAW = """
 import sys
@@ -60,12 +62,15 @@ def pictures(tmp_path_factory):
     folder: Path = tmp_path_factory.mktemp("opengl")
     scenes = vj.design("put something in a container", n=SCENES, seed=5)
     env, batch = vj.make_env(scenes, num_envs=SCENES, backend="native")
-    state, _ = env.reset_to(batch, jax.random.key(0), np.arange(SCENES))
+    keys = jax.random.split(jax.random.key(0), SCENES)
+    state = jax.jit(env.start)(batch, keys, np.arange(SCENES))
     xpos, xmat = body_poses(batch.tree, state.physics.qpos)
     models = host_scenes(int(batch.handle)).models
     ours, given = [], {"qpos": [], "pos": [], "mat": [], "fovy": [], "size": SIZE}
     for wrist in (False, True):
-        image = picture(env.rig, batch, state.episode, xpos, xmat, SIZE, wrist=wrist)
+        image = jax.jit(picture, static_argnums=(0, 5), static_argnames="wrist")(
+            env.rig, batch, state.episode, xpos, xmat, SIZE, wrist=wrist
+        )
         ours.append((np.asarray(image.depth), np.asarray(image.segmentation)))
         pos, mat, fovy = camera_of(env.rig, state.episode, xpos, xmat, wrist=wrist)
         for i in range(SCENES):

@@ -22,6 +22,8 @@ from vla_jax.run import Policy, RunConfig, load_policy
 from vla_jax.tokenizers import WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SETTINGS = TrainConfig(
     iterations=4,
     num_envs=4,
