@@ -47,21 +47,12 @@ def table_look(rng: np.random.Generator, colours: Sequence[Sequence[float]]) -> 
 
 
 def background(rng: np.random.Generator) -> Background:
-    """A room: pale walls with a gradient, a darker floor, sometimes patterned wallpaper."""
+    """A room: pale walls with a gradient, a darker floor."""
     hue = rng.uniform(-0.08, 0.08, 3)
     top = rng.uniform(0.75, 0.97) + hue
     horizon = top * rng.uniform(0.7, 0.92)
     floor = rng.uniform(0.25, 0.55) + rng.uniform(-0.06, 0.06, 3)
-    wall = None
-    if rng.uniform() < 0.35:
-        patterns: tuple[Texture, ...] = ("stripes", "checker", "speckle")
-        wall = Look(
-            texture=patterns[int(rng.integers(len(patterns)))],
-            rgba=_rgba(top),
-            rgba2=_rgba(horizon),
-            texture_scale=round(float(rng.uniform(0.1, 0.4)), 4),
-        )
-    return Background(top=_rgb(top), horizon=_rgb(horizon), floor=_rgb(floor), wall=wall)
+    return Background(top=_rgb(top), horizon=_rgb(horizon), floor=_rgb(floor))
 
 
 def _rgb(values: np.ndarray) -> tuple[float, float, float]:

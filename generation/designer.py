@@ -113,7 +113,7 @@ def _realise(
     graph: SceneGraph, task: TaskSpec, rng: np.random.Generator, seed: int, difficulty: Difficulty
 ) -> SceneSpec:
     drafted = [_draft(node, rng, difficulty) for node in graph.nodes]
-    placed = layout.place(drafted, graph.relations, rng, difficulty)
+    placed = layout.place(drafted, graph, rng, difficulty)
     colours = [next(part.rgba for part in thing.parts if part.visible) for thing in placed]
     scene = SceneSpec(
         graph=graph,
@@ -139,6 +139,8 @@ def _draft(node: Node, rng: np.random.Generator, difficulty: Difficulty) -> Obje
         parts=shape.parts,
         density=shape.density,
         friction=shape.friction,
+        material=shape.material,
+        provenance=shape.provenance,
         grasp=shape.grasp,
         place=shape.place,
         height=shape.height,

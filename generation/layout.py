@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from generation.assets.mass import matrix_to_quat, quat_to_matrix
 from generation.assets.parts import corners, rounded, yaw_quat
 from generation.compile import compile_scene
-from generation.spec import Edge, ObjectSpec, SceneSpec
+from generation.spec import ObjectSpec, SceneGraph, SceneSpec
 
 Array = NDArray[np.float64]
 Difficulty = Literal["easy", "full"]
@@ -112,7 +112,7 @@ def relation_holds(relation: str, a: Array, b: Array, distance: float) -> bool:
 
 def place(
     objects: Sequence[ObjectSpec],
-    relations: Sequence[Edge],
+    graph: SceneGraph,
     rng: np.random.Generator,
     difficulty: Difficulty,
     *,
@@ -128,7 +128,7 @@ def place(
     index = {thing.name: k for k, thing in enumerate(objects)}
     edges = [
         (index[e.subject], e.relation, index[e.object])
-        for e in relations
+        for e in graph.relations
         if e.subject in index and e.object in index
     ]
     failed = 0

@@ -23,16 +23,21 @@ from pydantic import (
     model_validator,
 )
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 
-Shape = Literal["box", "sphere", "capsule", "cylinder", "ellipsoid"]
+Shape = Literal["box", "sphere", "capsule", "cylinder", "ellipsoid", "convex"]
 Texture = Literal["plain", "checker", "stripes", "speckle", "wood", "marble", "fabric", "label"]
 Role = Literal["target", "receptacle", "distractor"]
-Relation = Literal["on", "in"]
+Relation = Literal[
+    "on", "in", "stacked on", "next to", "left of", "right of", "in front of", "behind"
+]
+# Relations in which the object carries the subject; the others are seen from the robot.
+SUPPORTS: tuple[Relation, ...] = ("on", "in", "stacked on")
+TABLE = "table"  # what everything stands on that no relation puts elsewhere
 
 # Number of leading `size` entries each shape uses (MuJoCo half sizes), the rest must be zero.
 SIZE_ENTRIES: dict[str, int] = {
-    "box": 3, "sphere": 1, "capsule": 2, "cylinder": 2, "ellipsoid": 3,
+    "box": 3, "sphere": 1, "capsule": 2, "cylinder": 2, "ellipsoid": 3, "convex": 3,
 }  # fmt: skip
 # MJX has collision functions for every pair of these; cylinders and ellipsoids lack some.
 COLLIDING_SHAPES = frozenset({"box", "sphere", "capsule"})
@@ -64,10 +69,11 @@ class _Record(BaseModel):
 
 
 class Part(_Record):
-    """One primitive of an object, in the object's body frame.
+    """One primitive or convex hull of an object, in the object's body frame.
 
     `size` are MuJoCo half sizes with unused entries zero. Colliding parts carry the object's mass;
-    only boxes, spheres and capsules may collide. Invisible parts are never drawn.
+    only boxes, spheres and capsules may collide. Invisible parts are never drawn. A convex part is
+    the hull of `vertices` (part frame, m); its `size` are half extents that contain them.
     """
 
     shape: Shape
@@ -80,10 +86,12 @@ class Part(_Record):
     texture_scale: Annotated[FiniteFloat, Field(gt=0.0, le=10.0)] = 0.02
     collide: bool = True
     visible: bool = True
+    vertices: Annotated[tuple[Vec3, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         used = SIZE_ENTRIES[self.shape]
+        self._check_vertices()
         if min(self.size[:used]) <= 0.0:
             raise ValueError(f"{self.shape} size {self.size}: the first {used} must be positive")
         if any(self.size[used:]):
@@ -97,6 +105,25 @@ class Part(_Record):
             raise ValueError(f"a {self.shape} that neither collides nor is visible: remove it")
         return self
 
+    def _check_vertices(self) -> None:
+        if (self.shape == "convex") != (len(self.vertices) >= 4):
+            raise ValueError(
+                f"a {self.shape} part with {len(self.vertices)} vertices: a convex part has 4 to "
+                "64, others none"
+            )
+        for vertex in self.vertices:
+            if any(abs(v) > half + 1e-5 for v, half in zip(vertex, self.size, strict=True)):
+                raise ValueError(f"vertex {vertex} lies outside the half extents {self.size}")
+
+
+class Provenance(_Record):
+    """Where an imported or generated asset is from and what its licence says about training."""
+
+    asset: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    source: Annotated[str, Field(max_length=200)]
+    licence: Annotated[str, Field(min_length=1, max_length=80)] = "unknown"
+    training: Literal["allowed", "forbidden", "unknown"] = "unknown"
+
 
 class ObjectSpec(_Record):
     """One rigid object, its resting pose, and where it can be gripped or can hold things.
@@ -108,12 +135,14 @@ class ObjectSpec(_Record):
         place: x, y, z of the centre of the surface that holds things, and its usable radius.
         height: extent above the body frame origin in m.
         radius: radius of the circle about the body's z axis that bounds the footprint, in m.
+        provenance: of an imported asset; None for procedural shapes.
     """
 
     name: Name
     family: Name
     noun: Phrase
     colour: Word = ""
+    material: Word = ""
     role: Role
     parts: Annotated[tuple[Part, ...], Field(min_length=1, max_length=32)]
     density: Annotated[FiniteFloat, Field(gt=0.0, le=20000.0)]
@@ -124,6 +153,7 @@ class ObjectSpec(_Record):
     place: tuple[Coordinate, Coordinate, Coordinate, Length]
     height: Annotated[FiniteFloat, Field(gt=0.0, le=1.0)]
     radius: Annotated[FiniteFloat, Field(gt=0.0, le=1.0)]
+    provenance: Provenance | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -131,8 +161,6 @@ class ObjectSpec(_Record):
             raise ValueError(f"object {self.name!r} has no colliding part: it would fall through")
         if not any(part.visible for part in self.parts):
             raise ValueError(f"object {self.name!r} has no visible part: make one visible")
-        if self.role == "receptacle" and self.place[3] <= 0.0:
-            raise ValueError(f"receptacle {self.name!r} has place radius 0: it holds nothing")
         return self
 
 
@@ -155,30 +183,53 @@ class TaskSpec(_Record):
 
 
 class Node(_Record):
-    """One object as a designer names it, before it has a shape."""
+    """One object as a designer names it, before it has a shape.
+
+    Attributes:
+        noun: what the instructions call it.
+        family: the kind of shape that it gets.
+        match: how near the noun is to that family, 1 for its own nouns (cosine of word vectors).
+    """
 
     name: Name
     noun: Phrase
     colour: Word = ""
     size: Literal["", "small", "large"] = ""
+    material: Word = ""
     role: Role
     family: Name
+    match: Unit = 1.0
 
 
 class Edge(_Record):
-    """A relation that holds at the start, such as ("mug_2", "next to", "plate_1")."""
+    """A predicate over two objects, such as ("mug_2", "next to", "plate_1").
+
+    "on", "in" and "stacked on" say what carries the subject; the others are seen from the robot:
+    left is +y, behind is +x (away from the robot).
+    """
 
     subject: Name
-    relation: Phrase
+    relation: Relation
     object: Name
 
 
 class SceneGraph(_Record):
-    """What a designer returns: the objects, how they stand at the start, and the goal."""
+    """What a designer returns: the objects, how they stand at the start, and the goal.
+
+    Attributes:
+        nodes: target first, then what the goal relates it to, then the distractors.
+        relations: hold at the start. What none of them puts on or in something stands on the
+            table.
+        goal: the predicate that the task makes true; the success test follows from it.
+        table: style of the table top, "" for any.
+        room: style of the room, "" for any.
+    """
 
     nodes: Annotated[tuple[Node, ...], Field(min_length=2, max_length=16)]
     relations: tuple[Edge, ...]
     goal: Edge
+    table: Word = ""
+    room: Word = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -187,10 +238,43 @@ class SceneGraph(_Record):
         if repeated:
             raise ValueError(f"object names {repeated} occur twice: give each object its own")
         for edge in (*self.relations, self.goal):
-            for name in (edge.subject, edge.object):
-                if name not in names and name != "table":
-                    raise ValueError(f"a relation names {name!r}; the scene has {names}")
+            known = edge.subject in names and (edge.object in names or edge.object == TABLE)
+            if not known or edge.subject == edge.object:
+                raise ValueError(
+                    f"the relation ({edge.subject!r}, {edge.relation!r}, {edge.object!r}) is not "
+                    f"between two of {names}"
+                )
+            if edge.object == TABLE and edge.relation != "on":
+                raise ValueError(
+                    f"{edge.subject!r} is {edge.relation!r} the table: it stands on it"
+                )
+        if (self.goal.subject, self.goal.object) != (names[0], names[1]):
+            raise ValueError(
+                f"the goal relates {self.goal.subject!r} to {self.goal.object!r}; it must relate "
+                f"the first two objects, {names[0]!r} and {names[1]!r}"
+            )
+        if self.goal in self.relations:
+            raise ValueError(f"the goal {self.goal.relation!r} holds at the start: nothing to do")
+        self._check_supports(names)
         return self
+
+    def _check_supports(self, names: list[str]) -> None:
+        """Everything is carried by one thing, and in the end by the table."""
+        carried = {name: self.carriers(name) for name in names}
+        for name, carriers in carried.items():
+            if len(carriers) > 1:
+                raise ValueError(f"{name!r} is carried by {list(carriers)}: name one of them")
+            step, seen = name, {name}
+            while above := [c for c in carried.get(step, ()) if c != TABLE]:
+                step = above[0]
+                if step in seen:
+                    raise ValueError(f"{name!r} carries itself: break the circle of relations")
+                seen.add(step)
+
+    def carriers(self, name: str) -> tuple[str, ...]:
+        """What the relations put the object on or in, "table" included; () if they say nothing."""
+        edges = (e for e in self.relations if e.subject == name and e.relation in SUPPORTS)
+        return tuple(dict.fromkeys(e.object for e in edges))
 
 
 class Look(_Record):
@@ -202,19 +286,39 @@ class Look(_Record):
     texture_scale: Annotated[FiniteFloat, Field(gt=0.0, le=10.0)] = 0.1
 
 
+class Room(_Record):
+    """A procedural room, drawn as a panorama by `generation.rooms`; equal fields, equal picture."""
+
+    style: Word
+    variant: Annotated[int, Field(ge=0, le=15)] = 0
+
+
 class Background(_Record):
-    """Surroundings of the table: a vertical colour gradient over a floor colour."""
+    """Surroundings of the table: a colour gradient over a floor colour, or a panorama.
+
+    Attributes:
+        top, horizon, floor: the gradient, for renderers without panoramas too.
+        room: a procedural room.
+        picture: an imported equirectangular picture instead, a small JPEG or PNG in base64.
+    """
 
     top: Rgb = (0.9, 0.9, 0.9)
     horizon: Rgb = (0.7, 0.7, 0.7)
     floor: Rgb = (0.4, 0.4, 0.4)
-    wall: Look | None = None
+    room: Room | None = None
+    picture: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$", max_length=262_144)] = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.room and self.picture:
+            raise ValueError("a background with a room and a picture: keep one of them")
+        return self
 
 
 class SceneSpec(_Record):
     """A complete scene: target first, receptacle second, then the distractors."""
 
-    version: Literal[1] = SPEC_VERSION
+    version: Literal[2] = SPEC_VERSION
     graph: SceneGraph
     objects: Annotated[tuple[ObjectSpec, ...], Field(min_length=2, max_length=16)]
     task: TaskSpec
@@ -243,6 +347,13 @@ class SceneSpec(_Record):
                 f"the task is about {self.task.target!r} and {self.task.receptacle!r}; "
                 f"the first two objects are {names[0]!r} and {names[1]!r}"
             )
+        if self.task.relation != self.graph.goal.relation:
+            raise ValueError(
+                f"the task says {self.task.relation!r}, the graph's goal "
+                f"{self.graph.goal.relation!r}: make them equal"
+            )
+        if self.task.relation in SUPPORTS and self.objects[1].place[3] <= 0.0:
+            raise ValueError(f"receptacle {names[1]!r} has place radius 0: it holds nothing")
         for sentence in self.task.paraphrases:
             for thing in self.objects[:2]:
                 _check_unambiguous(sentence, thing, self.graph)

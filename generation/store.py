@@ -81,7 +81,10 @@ def _read_index(folder: Path) -> list[dict[str, str]]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): design the folder again") from None
     if version != SPEC_VERSION:
-        raise ValueError(f"{path} has version {version!r}, this program reads {SPEC_VERSION}")
+        raise ValueError(
+            f"{path} has version {version!r}, this program reads {SPEC_VERSION}: "
+            "design the folder again"
+        )
     for entry in listed:
         if Path(entry["file"]).name != entry["file"]:
             raise ValueError(f"{path} names a file outside the folder: {entry['file']!r}")

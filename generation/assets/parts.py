@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from generation.assets.mass import extents, mass_properties, quat_to_matrix
-from generation.spec import Part, Shape, Texture
+from generation.spec import Part, Provenance, Shape, Texture
 
 # Clear of a circle of radius 1: corners just outside, faces just inside, so neither shows much.
 _OCTAGON = 1.03
@@ -54,6 +54,8 @@ class Draft:
     place: tuple[float, float, float, float]
     height: float
     radius: float
+    material: str = ""
+    provenance: Provenance | None = None
 
 
 def rounded(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
