@@ -22,7 +22,7 @@ demo: $(VENV)/.ready ## the whole pipeline in small: sentences to a fine-tuned p
 	$(BIN)/vla-jax demo --out $(OUT)
 
 test: $(VENV)/.ready-dev ## run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev ## check style and types
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ Measures on this machine, from a checkout of the repository. Compile time is rep
   vla-jax bench physics render env ppo"""
 AGAIN = "run the same command again to start over"
 
-SUBJECTS = ("physics", "render", "env", "ppo", "expert", "scaling", "peers")
+SUBJECTS = ("physics", "render", "env", "ppo", "generation", "expert", "scaling", "peers")
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
