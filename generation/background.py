@@ -1,53 +1,112 @@
-"""Looks of the table and of the room around it."""
+"""Looks of the table and of the surroundings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from generation import rooms
 from generation.assets.parts import rounded
-from generation.spec import Background, Look, Texture
+from generation.spec import Background, Look, Room, Texture
 
-# Base colour, second colour, texture, period range in m. None as vivid as the objects.
-_TABLES: dict[str, tuple[tuple[float, ...], tuple[float, ...], Texture, tuple[float, float]]] = {
-    "oak": ((0.70, 0.55, 0.38), (0.60, 0.45, 0.29), "wood", (0.08, 0.16)),
-    "walnut": ((0.42, 0.31, 0.23), (0.33, 0.24, 0.18), "wood", (0.08, 0.16)),
-    "pine": ((0.83, 0.72, 0.54), (0.75, 0.62, 0.44), "wood", (0.06, 0.12)),
-    "marble": ((0.84, 0.84, 0.83), (0.68, 0.69, 0.71), "marble", (0.15, 0.35)),
-    "slate": ((0.32, 0.34, 0.37), (0.25, 0.27, 0.30), "marble", (0.2, 0.4)),
-    "terrazzo": ((0.74, 0.72, 0.69), (0.55, 0.53, 0.52), "speckle", (0.01, 0.03)),
-    "cloth": ((0.66, 0.70, 0.74), (0.57, 0.62, 0.67), "checker", (0.06, 0.14)),
-    "linen": ((0.78, 0.74, 0.66), (0.66, 0.61, 0.53), "fabric", (0.02, 0.05)),
-    "felt": ((0.46, 0.50, 0.47), (0.38, 0.42, 0.39), "fabric", (0.01, 0.02)),
-    "stripes": ((0.76, 0.73, 0.66), (0.66, 0.63, 0.57), "stripes", (0.05, 0.12)),
+Rgb = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Top:
+    """A kind of table top: two sRGB colours, how they mix, and the range of the period in m."""
+
+    base: Rgb
+    second: Rgb
+    texture: Texture
+    period: tuple[float, float]
+
+
+# None as vivid as the objects on it.
+TABLES: dict[str, Top] = {
+    "oak": Top((0.70, 0.55, 0.38), (0.60, 0.45, 0.29), "wood", (0.08, 0.16)),
+    "walnut": Top((0.42, 0.31, 0.23), (0.33, 0.24, 0.18), "wood", (0.08, 0.16)),
+    "pine": Top((0.83, 0.72, 0.54), (0.75, 0.62, 0.44), "wood", (0.06, 0.12)),
+    "bamboo": Top((0.80, 0.70, 0.47), (0.70, 0.58, 0.35), "stripes", (0.015, 0.03)),
+    "marble": Top((0.84, 0.84, 0.83), (0.68, 0.69, 0.71), "marble", (0.15, 0.35)),
+    "slate": Top((0.32, 0.34, 0.37), (0.25, 0.27, 0.30), "marble", (0.2, 0.4)),
+    "granite": Top((0.58, 0.56, 0.55), (0.36, 0.35, 0.36), "speckle", (0.02, 0.05)),
+    "concrete": Top((0.63, 0.63, 0.62), (0.54, 0.54, 0.54), "marble", (0.3, 0.6)),
+    "terrazzo": Top((0.74, 0.72, 0.69), (0.55, 0.53, 0.52), "speckle", (0.05, 0.10)),
+    "steel": Top((0.68, 0.70, 0.72), (0.62, 0.64, 0.67), "stripes", (0.004, 0.008)),
+    "laminate": Top((0.88, 0.87, 0.85), (0.88, 0.87, 0.85), "plain", (0.1, 0.2)),
+    "cork": Top((0.72, 0.57, 0.40), (0.60, 0.45, 0.30), "speckle", (0.02, 0.04)),
+    "leather": Top((0.36, 0.27, 0.22), (0.30, 0.22, 0.18), "speckle", (0.01, 0.02)),
+    "tiles": Top((0.80, 0.79, 0.75), (0.70, 0.70, 0.68), "checker", (0.12, 0.24)),
+    "cloth": Top((0.66, 0.70, 0.74), (0.57, 0.62, 0.67), "checker", (0.06, 0.14)),
+    "linen": Top((0.78, 0.74, 0.66), (0.66, 0.61, 0.53), "fabric", (0.02, 0.05)),
+    "felt": Top((0.46, 0.50, 0.47), (0.38, 0.42, 0.39), "fabric", (0.01, 0.02)),
+    "stripes": Top((0.76, 0.73, 0.66), (0.66, 0.63, 0.57), "stripes", (0.05, 0.12)),
 }
 _CONTRAST = 0.22  # least sRGB distance between an object's colour and the table's
 
 
-def table_look(rng: np.random.Generator, colours: Sequence[Sequence[float]]) -> Look:
-    """A table top on which objects of the given rgb `colours` stand out."""
-    names = list(_TABLES)
-    order = rng.permutation(len(names))
+def table_look(
+    rng: np.random.Generator, colours: Sequence[Sequence[float]], style: str = ""
+) -> Look:
+    """A table top.
 
-    def contrast(name: str) -> float:
-        base = np.array(_TABLES[name][0])
-        return min(float(np.linalg.norm(base - np.array(c[:3]))) for c in colours)
+    Args:
+        rng: the only source of chance.
+        colours: rgb of the objects; a style drawn at random lets them stand out.
+        style: a name from `TABLES`, "" for any.
 
-    fitting = [names[k] for k in order if contrast(names[k]) >= _CONTRAST]
-    name = fitting[0] if fitting else max(names, key=contrast)
-    base, second, texture, period = _TABLES[name]
+    Raises:
+        ValueError: an unknown style.
+    """
+    if style and style not in TABLES:
+        raise ValueError(f"unknown table style {style!r}: use one of {', '.join(TABLES)}")
+    top = TABLES[style or _fitting_style(rng, colours)]
     tint = rng.uniform(0.93, 1.07) + rng.uniform(-0.02, 0.02, 3)
     return Look(
-        texture=texture,
-        rgba=_rgba(np.array(base) * tint),
-        rgba2=_rgba(np.array(second) * tint),
-        texture_scale=round(float(rng.uniform(*period)), 4),
+        texture=top.texture,
+        rgba=_rgba(np.array(top.base) * tint),
+        rgba2=_rgba(np.array(top.second) * tint),
+        texture_scale=round(float(rng.uniform(*top.period)), 4),
     )
 
 
-def background(rng: np.random.Generator) -> Background:
-    """A room: pale walls with a gradient, a darker floor."""
+def _fitting_style(rng: np.random.Generator, colours: Sequence[Sequence[float]]) -> str:
+    names = list(TABLES)
+    order = rng.permutation(len(names))
+
+    def contrast(name: str) -> float:
+        base = np.array(TABLES[name].base)
+        return min((float(np.linalg.norm(base - np.array(c[:3]))) for c in colours), default=1.0)
+
+    fitting = [names[k] for k in order if contrast(names[k]) >= _CONTRAST]
+    return fitting[0] if fitting else max(names, key=contrast)
+
+
+def background(rng: np.random.Generator, style: str = "", *, room: bool = False) -> Background:
+    """Surroundings of the table.
+
+    Args:
+        rng: the only source of chance.
+        style: a name from `rooms.STYLES`, "" for any.
+        room: draw a room as a panorama; without it, pale walls as a gradient over a floor, which
+            is cheaper to render, in the colours of the style if one is named.
+
+    Raises:
+        ValueError: an unknown style.
+    """
+    if style and style not in rooms.STYLES:
+        raise ValueError(f"unknown room style {style!r}: use one of {', '.join(rooms.STYLES)}")
+    if room or style:
+        names = tuple(rooms.STYLES)
+        chosen = style or names[int(rng.integers(len(names)))]
+        drawn = Room(style=chosen, variant=int(rng.integers(rooms.VARIANTS)))
+        top, horizon, floor = rooms.gradient(drawn)
+        return Background(
+            top=top, horizon=horizon, floor=floor, room=drawn if room else None
+        )  # fmt: skip
     hue = rng.uniform(-0.08, 0.08, 3)
     top = rng.uniform(0.75, 0.97) + hue
     horizon = top * rng.uniform(0.7, 0.92)
@@ -55,7 +114,7 @@ def background(rng: np.random.Generator) -> Background:
     return Background(top=_rgb(top), horizon=_rgb(horizon), floor=_rgb(floor))
 
 
-def _rgb(values: np.ndarray) -> tuple[float, float, float]:
+def _rgb(values: np.ndarray) -> Rgb:
     r, g, b = rounded(np.clip(values, 0.0, 1.0))
     return r, g, b
 

@@ -2,7 +2,8 @@
 
 Scenes of one batch share a `SlotTemplate`: every object sits in a slot and every slot has the same
 list of geom types in all scenes. What a scene lacks is filled with specks that touch nothing, so
-the models differ only in numbers and a simulator can swap scenes without compiling again.
+the models differ only in numbers and a simulator can swap scenes without compiling again. Convex
+parts, which are only drawn, are invisible boxes in those models: meshes would differ in structure.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from scipy.spatial import ConvexHull, QhullError
 
 from generation.assets.mass import mass_properties
 from generation.spec import ObjectSpec, Part, SceneSpec
@@ -20,6 +22,9 @@ from generation.spec import ObjectSpec, Part, SceneSpec
 GeomKey = tuple[str, bool]  # shape, collides
 
 SPECK = 1e-4  # m, size of a geom that only fills its place in the template
+_NEVER = -1.0
+"""Contact margin of specks, m: nothing gets that deep into them. They sit inside real geoms, and
+without it another object that presses 1 mm into a thin plate would also press on them."""
 _UNUSED_MASS, _UNUSED_INERTIA = 1e-3, 1e-7  # kg, kg m^2: small, yet safe to divide by in float32
 # A body needs *some* gravity compensation for the model's flag to be set, scene by scene the same.
 _NO_GRAVCOMP = 1e-9
@@ -32,6 +37,7 @@ _GEOM_TYPES = {
     "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
     "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
     "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+    "convex": mujoco.mjtGeom.mjGEOM_BOX,  # in its place, see above
 }
 
 
@@ -101,6 +107,7 @@ def build_spec(
     timestep: float = 0.01,
     options: PhysicsOptions | None = None,
     sensors: bool = True,
+    meshes: bool = False,
 ) -> mujoco.MjSpec:
     """The scene as an MjSpec: table, robot, objects, contact sensors, in this order.
 
@@ -111,9 +118,11 @@ def build_spec(
         timestep: seconds per physics step.
         options: solver settings.
         sensors: add the contact sensors; MJX cannot evaluate those between bodies.
+        meshes: make convex parts meshes that MuJoCo draws; scenes then differ in structure.
 
     Raises:
-        ValueError: the scene does not fit the template.
+        ValueError: the scene does not fit the template, or a convex part is flat and is to become a
+            mesh.
     """
     if len(scene.objects) > len(template):
         raise ValueError(
@@ -137,7 +146,7 @@ def build_spec(
     for k, keys in enumerate(template.slots):
         thing = scene.objects[k] if k < len(scene.objects) else None
         try:
-            _add_object(spec, k, thing, keys, options)
+            _add_object(spec, k, thing, keys, options, meshes)
         except ValueError as error:
             raise ValueError(f"scene {scene.id}, object {k}: {error}") from None
     if sensors:
@@ -228,6 +237,7 @@ def _add_object(
     thing: ObjectSpec | None,
     keys: Sequence[GeomKey],
     options: PhysicsOptions,
+    meshes: bool,
 ) -> None:
     body = spec.worldbody.add_body(name=f"object{k}")
     body.add_freejoint(name=f"object{k}_joint")
@@ -260,11 +270,34 @@ def _add_object(
         index = filled[j]
         if thing is None or index is None:
             geom.size, geom.pos, geom.rgba = (SPECK,) * 3, heart, (0.0, 0.0, 0.0, 0.0)
+            geom.margin = _NEVER
             continue
         part = thing.parts[index]
         geom.size, geom.pos, geom.quat = part.size, part.pos, part.quat
-        geom.rgba = part.rgba if part.visible else (*part.rgba[:3], 0.0)
+        drawn = part.visible and (part.shape != "convex" or meshes)
+        geom.rgba = part.rgba if drawn else (*part.rgba[:3], 0.0)
+        if part.shape == "convex" and meshes:
+            _add_mesh(spec, geom, part, index)
         geom.friction = (thing.friction, options.torsional_friction, 1e-4)
+
+
+def _add_mesh(spec: mujoco.MjSpec, geom: mujoco.MjsGeom, part: Part, index: int) -> None:
+    """Gives the geom the hull of a convex part."""
+    try:
+        hull = ConvexHull(np.array(part.vertices))
+    except QhullError:
+        raise ValueError(
+            f"part {index}: the {len(part.vertices)} vertices of a convex part lie in one plane"
+        ) from None
+    # Every face as seen from outside: counterclockwise around its normal.
+    points = hull.points
+    faces = hull.simplices.copy()
+    a, b, c = (points[faces[:, i]] for i in range(3))
+    inwards = (np.cross(b - a, c - a) * hull.equations[:, :3]).sum(1) < 0.0
+    faces[inwards] = faces[inwards][:, ::-1]
+    mesh = spec.add_mesh(name=f"{geom.name}_mesh")
+    mesh.uservert, mesh.userface = points.ravel(), faces.ravel()
+    geom.type, geom.meshname, geom.size = mujoco.mjtGeom.mjGEOM_MESH, mesh.name, (0.0, 0.0, 0.0)
 
 
 def _add_sensors(spec: mujoco.MjSpec, *, with_robot: bool) -> None:

@@ -1,263 +1,286 @@
-"""Sentences about putting things on things: reading them, and saying them in many ways.
+"""Sentences about putting things on things: reading them, see `phrasing` for saying them.
 
-`parse` reads a free-ish sentence into a `Request`; `wordings` says a task in the templates of a
-split. The templates and prepositions of "train" and "heldout" are disjoint, and `parse` reads back
-whatever `wordings` says.
+`parse` reads a free sentence into a `Request`: tokens (`tokens`), noun phrases (`chunks`), clauses
+(`clauses`), and here the roles: what is moved, where to, what else there is and where it stands.
+`parse` reads back whatever `phrasing.wordings` says.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NoReturn
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from generation.assets.library import FAMILIES, NOUNS
-from generation.lexicon import CATEGORIES, INVERSE, LEXICON, LONGEST, PREPOSITIONS, TEMPLATES
-from generation.spec import Relation
+from generation import themes, words
+from generation.assets.library import FAMILIES, Family
+from generation.chunks import Chunk, Mention, chunked
+from generation.clauses import read_clauses
+from generation.phrasing import MAX_WORDS, VOCABULARY, Split, noun_phrase, wordings
+from generation.reading import HOW, TO, Reading
+from generation.request import Request
+from generation.spec import SUPPORTS, Relation
+from generation.tokens import tokenize
 
-Split = Literal["train", "heldout", "all"]
-MAX_WORDS = 12  # words of an instruction
+__all__ = [
+    "MAX_WORDS", "VOCABULARY", "Mention", "Request", "Split", "noun_phrase", "parse", "wordings",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Mention:
-    """A noun phrase. Without a family the designer chooses one with the tag ("" admits all)."""
-
-    noun: str = ""
-    family: str | None = None
-    tag: str = ""
-    colour: str = ""
-    size: str = ""
+_MAX_THINGS = 16  # of a scene
 
 
-@dataclass(frozen=True)
-class Extra:
-    """A further object of the prompt: it stands in `relation` to the mention number `anchor`."""
-
-    mention: Mention
-    relation: str
-    anchor: int  # 0 the target, 1 the receptacle, 2.. earlier extras
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a prompt asks for. `sentence` is the task as the user wrote it, when it is complete."""
-
-    target: Mention
-    receptacle: Mention
-    relation: Relation | None = None
-    extras: tuple[Extra, ...] = ()
-    sentence: str | None = None
-
-
-@dataclass(frozen=True)
-class _Item:
-    kind: str
-    value: str
-    start: int  # index of the first word
-    end: int
-
-
-def _vocabulary() -> tuple[str, ...]:
-    words = {word for phrase in LEXICON for word in phrase}
-    for split, templates in TEMPLATES.items():
-        words.update(w for t in templates for w in t.split() if not w.startswith("{"))
-        words.update(w for ps in PREPOSITIONS[split].values() for p in ps for w in p.split())
-    return tuple(sorted(words))
-
-
-VOCABULARY: tuple[str, ...] = _vocabulary()
-
-
-def parse(prompt: str) -> Request:
+def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
     """Reads a prompt.
 
-    Understands "put X in/on Y" with any of the known verbs, articles, colours, sizes, wildcards
-    ("something", "a fruit", "a container"), further objects ("next to a red mug", "with a ball")
-    and bare themes ("kitchen", "toys").
+    Understands free sentences about putting one thing, or several of a kind, on, in, next to, left
+    of, right of, in front of, behind or on top of another: with colours, sizes, materials, numbers,
+    what else is there, where things are at the start, and what table and room it is. Words that
+    describe nothing known are skipped, misspelt ones read as the nearest known.
 
     Raises:
-        ValueError: an unknown word or object (with the nearest known), a target that cannot be
-            picked, a receptacle that cannot hold, or no task at all.
+        ValueError: an object that nothing known resembles, a target that cannot be picked, a
+            reference that cannot hold it, a task that is done already, or no task at all.
     """
-    words = re.findall(r"[a-z']+", prompt.lower())
-    if not words:
-        raise ValueError(f"the prompt {prompt!r} has no words: {_HOW}")
-    items = _read_items(words, prompt)
-    mentions, gaps = _mentions(items, prompt)
-    if not mentions:
-        return _theme(items, prompt)
-    if len(mentions) == 1:
-        _complain_about_one(mentions[0][0], items, prompt)
-    return _assemble(mentions, gaps, words, prompt)
+    tokens, notes = tokenize(prompt, families)
+    chunks = chunked(tokens)
+    reading = read_clauses(chunks, prompt)
+    if reading.goal is None:
+        return _without_goal(reading, chunks, prompt, families, notes)
+    if reading.undoable and not reading.verbs:
+        raise _undoable(reading.undoable, prompt)
+    request = _assembled(reading, prompt, families)
+    plain = not (request.extras or request.facts or notes or request.table or request.room)
+    assert request.target is not None and request.receptacle is not None  # there is a goal
+    single = request.target.count == request.receptacle.count == 1
+    named = request.target.noun and request.receptacle.noun
+    said = " ".join(t.text for t in tokens if t.kind not in ("stop", "comma"))
+    letters = all(t.kind != "comma" and not t.text.isdigit() for t in tokens)
+    letters = letters and all(t.kind != "stop" for t in tokens[:-1])
+    places = any(c.kind in ("table", "room") for c in chunks)
+    if plain and single and named and letters and not places and len(said.split()) <= MAX_WORDS:
+        request = replace(request, sentence=said)
+    return replace(request, notes=notes)
 
 
-_HOW = 'write for example "put the red block on the blue plate"'
-
-
-def _read_items(words: list[str], prompt: str) -> list[_Item]:
-    items, start = [], 0
-    while start < len(words):
-        for length in range(min(LONGEST, len(words) - start), 0, -1):
-            entry = LEXICON.get(tuple(words[start : start + length]))
-            if entry is None:
-                continue
-            # "and the ..." opens a new noun phrase: leave its article to the phrase.
-            end = start + (1 if entry[0] == "with" else length)
-            items.append(_Item(*entry, start, end))
-            start = end
-            break
-        else:
-            _unknown(words[start], items[-1].kind if items else "", prompt)
-    return items
-
-
-def _unknown(word: str, before: str, prompt: str) -> NoReturn:
-    nouns = sorted({*NOUNS, *CATEGORIES})
-    for plural in (word.removesuffix("s"), word.removesuffix("es")):
-        if plural != word and plural in nouns:
-            raise ValueError(f"{word!r} in {prompt!r} is plural: ask for one {plural}")
-    if before in ("det", "colour", "size", "verb", "prep", "spatial", "with"):
-        close = difflib.get_close_matches(word, nouns, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(
-            f"unknown object {word!r} in {prompt!r}: {hint}known are {', '.join(sorted(NOUNS))}"
-        )
-    close = difflib.get_close_matches(word, VOCABULARY, n=1, cutoff=0.7)
-    hint = f"did you mean {close[0]!r}?" if close else _HOW
-    raise ValueError(f"unknown word {word!r} in {prompt!r}: {hint}")
-
-
-def _mentions(
-    items: list[_Item], prompt: str
-) -> tuple[list[tuple[Mention, int, int]], list[list[_Item]]]:
-    """Noun phrases with their word ranges, and the items before each (and after the last)."""
-    mentions: list[tuple[Mention, int, int]] = []
-    gaps: list[list[_Item]] = [[]]
-    colour = size = ""
-    first: int | None = None
-    for item in items:
-        if item.kind in ("det", "colour", "size"):
-            first = item.start if first is None else first
-            colour = item.value if item.kind == "colour" else colour
-            size = item.value if item.kind == "size" else size
-        elif item.kind in ("noun", "category"):
-            start = item.start if first is None else first
-            family = NOUNS[item.value].name if item.kind == "noun" else None
-            noun, tag = (item.value, "") if family else ("", item.value)
-            mentions.append((Mention(noun, family, tag, colour, size), start, item.end))
-            gaps.append([])
-            colour, size, first = "", "", None
-        else:
-            if colour or size:
-                raise ValueError(f"{colour or size!r} in {prompt!r} describes no object: {_HOW}")
-            gaps[-1].append(item)
-            first = None
-    return mentions, gaps
-
-
-def _theme(items: list[_Item], prompt: str) -> Request:
-    tags = [item.value for item in items if item.kind == "theme"]
-    if not tags:
-        raise ValueError(f"no object in {prompt!r}: {_HOW}")
-    return Request(Mention(tag=tags[0]), Mention(tag=tags[0]))
-
-
-def _complain_about_one(mention: Mention, items: list[_Item], prompt: str) -> NoReturn:
-    said = mention.noun or "object"
-    holders = ", ".join(f.name for f in FAMILIES.values() if f.receptacle)
-    if any(item.kind == "table" for item in items):
-        raise ValueError(f"the {said} in {prompt!r} is on the table already; name one of {holders}")
-    raise ValueError(f"{prompt!r} does not say where the {said} goes: name one of {holders}")
-
-
-def _assemble(
-    mentions: list[tuple[Mention, int, int]],
-    gaps: list[list[_Item]],
-    words: list[str],
+def _without_goal(
+    reading: Reading,
+    chunks: list[Chunk],
     prompt: str,
+    families: Mapping[str, Family],
+    notes: tuple[str, ...],
 ) -> Request:
-    """Gives each mention its role by the words between it and the one before."""
-    roles: dict[str, int] = {"target": 0}
-    relation: Relation | None = None
-    others: list[tuple[int, str, int]] = []  # mention, relation, anchor mention
-    for k in range(1, len(mentions)):
-        kinds = {item.kind: item.value for item in gaps[k]}
-        if "spatial" in kinds:
-            again = _mentioned_before(mentions[k][0], [m for m, _, _ in mentions[: k - 1]])
-            if again is not None and others and others[-1][:2] == (k - 1, ""):
-                others[-1] = (k - 1, kinds["spatial"], again)  # "... with a mug left of the plate"
-            else:
-                others.append((k, INVERSE[kinds["spatial"]], k - 1))
-        elif "receptacle" not in roles and "hold" in kinds:
-            roles = {"target": k, "receptacle": 0}
-        elif "receptacle" not in roles and "prep" in kinds:
-            roles["receptacle"] = k
-            relation = "on" if kinds["prep"] == "on" else "in"
-        elif "with" in kinds:
-            others.append((k, "", k - 1))
-        else:
-            said = " ".join(words[mentions[k][1] : mentions[k][2]])
-            raise ValueError(f"cannot tell what {said!r} is for in {prompt!r}: {_HOW}")
-    if "receptacle" not in roles:
-        _complain_about_one(mentions[0][0], [], prompt)
-    target, receptacle = mentions[roles["target"]][0], mentions[roles["receptacle"]][0]
-    _check_roles(target, receptacle)
-    numbers = {roles["target"]: 0, roles["receptacle"]: 1}
+    """A prompt that names no task is a theme, unless it clearly meant one."""
+    if reading.verbs and reading.things:
+        first = reading.things[(reading.waiting or [0])[0]]
+        said = first.noun or "object"
+        holders = _names(f for f in families.values() if f.receptacle)
+        if reading.to_table and any(r in SUPPORTS for _, r, _ in reading.facts):
+            raise ValueError(f"the bare table is no goal here: name one of {holders} in {prompt!r}")
+        if reading.to_table or any(c.kind == "table" for c in chunks):
+            raise ValueError(
+                f"the {said} in {prompt!r} is on the table already; name one of {holders}"
+            )
+        if not first.noun or first.noun in {n for f in families.values() for n in f.nouns}:
+            raise ValueError(
+                f"{prompt!r} does not say where the {said} goes: name one of {holders}"
+            )
+        words.match_noun(first.noun, families)
+        raise ValueError(f"{prompt!r} does not say where the {said} goes: name one of {holders}")
+    if reading.verbs and not any(c.kind in ("table", "room", "style") for c in chunks):
+        raise ValueError(f"no object in {prompt!r}: {HOW}")
+    if reading.undoable and not themes.named_theme(prompt):
+        raise _undoable(reading.undoable, prompt)
     extras = []
-    for number, (k, _, _) in enumerate(others, start=2):
-        numbers[k] = number
-    for k, how, anchor in others:
-        extras.append(Extra(mentions[k][0], how, numbers[anchor]))
-    sentence = None
-    plain = not extras and target.family and receptacle.family and len(words) <= MAX_WORDS
-    if plain and not any(item.kind == "table" for gap in gaps for item in gap):
-        sentence = " ".join(words)
-    return Request(target, receptacle, relation, tuple(extras), sentence)
+    for mention in reading.things:
+        try:
+            extras.append(resolved(mention, families, "thing"))
+        except ValueError:
+            continue  # "breakfast", "work": words of the theme itself
+    return Request(
+        None, None, extras=tuple(extras), facts=(), table=reading.table, room=reading.room,
+        notes=notes, theme=prompt,
+    )  # fmt: skip
 
 
-def _mentioned_before(mention: Mention, earlier: Sequence[Mention]) -> int | None:
-    """Index of the earlier mention that "the plate" refers to, None if it names something new."""
-    for index, other in enumerate(earlier):
-        same = mention.noun and mention.noun == other.noun
-        if same and mention.colour in ("", other.colour) and mention.size in ("", other.size):
-            return index
+def _undoable(verb: str, prompt: str) -> ValueError:
+    return ValueError(f"{verb!r} in {prompt!r} is not a task here, things are only moved: {HOW}")
+
+
+def _assembled(reading: Reading, prompt: str, families: Mapping[str, Family]) -> Request:
+    """Numbers the things by their roles and finds a family for each noun."""
+    assert reading.goal is not None
+    targets, relation, reference = reading.goal
+    fellows = [k for k in targets[1:] if k != reference]
+    others = [k for k in range(len(reading.things)) if k not in (targets[0], reference)]
+    numbers = {targets[0]: 0, reference: 1}
+    extras: list[Mention] = []
+    for k in others:
+        mention = reading.things[k]
+        try:
+            mention = resolved(mention, families, "target" if k in fellows else "thing")
+        except ValueError:
+            beside = any(k in (a, b) and r not in ("in", "on") for a, r, b in reading.facts)
+            said = words.is_thing(mention.noun) and k not in reading.idle
+            if said or beside or k in fellows:
+                raise
+            continue  # "in a moment": no thing at all
+        numbers[k] = len(extras) + 2
+        extras.append(mention)
+    goal = _Goal(relation, prompt)
+    target = goal.check_target(reading.things[targets[0]], families)
+    receptacle, relation = goal.check_reference(reading.things[reference], families)
+    facts = _facts(reading, numbers, [target, receptacle, *extras], families)
+    _check_sides(facts, prompt)
+    if relation is not None and any(f == (0, relation, 1) for f in facts):
+        raise ValueError(f"{prompt!r} asks for what is so already: name another place")
+    things = target.count + receptacle.count + sum(m.count for m in extras)
+    if things > _MAX_THINGS:
+        raise ValueError(f"{prompt!r} names {things} things: a scene holds at most {_MAX_THINGS}")
+    return Request(
+        target, receptacle, relation, tuple(extras), tuple(numbers[k] for k in fellows),
+        facts, None, reading.table, reading.room,
+    )  # fmt: skip
+
+
+def _facts(
+    reading: Reading,
+    numbers: Mapping[int, int],
+    mentions: list[Mention],
+    families: Mapping[str, Family],
+) -> tuple[tuple[int, Relation, int], ...]:
+    """The facts between known things; what cannot be carried there stands next to it instead."""
+    facts: list[tuple[int, Relation, int]] = []
+    carried: set[int] = set()
+    for subject, relation, reference in reading.facts:
+        if subject not in numbers or reference not in numbers:
+            continue
+        a, b = numbers[subject], numbers[reference]
+        if relation in SUPPORTS:
+            natural = _support(relation, mentions[b], families)
+            if natural is None or a in carried or mentions[b].count > 1:
+                natural = "next to"
+            else:
+                carried.add(a)
+            relation = natural
+        if a != b and (a, relation, b) not in facts:
+            facts.append((a, relation, b))
+    return tuple(facts)
+
+
+def _check_sides(facts: tuple[tuple[int, Relation, int], ...], prompt: str) -> None:
+    """Two things stand to each other in one direction only."""
+    sides: dict[tuple[int, int], Relation] = {}
+    for subject, relation, reference in facts:
+        if relation in ("next to", *SUPPORTS):
+            continue
+        if sides.setdefault((subject, reference), relation) != relation:
+            raise ValueError(
+                f"{prompt!r} says that one thing is both {sides[subject, reference]} and "
+                f"{relation} another: keep one of them"
+            )
+
+
+def _support(
+    relation: Relation, mention: Mention, families: Mapping[str, Family]
+) -> Relation | None:
+    """How things stand on or in what is mentioned: "on the bowl" means in it."""
+    if mention.family is None:
+        return relation
+    family = families[mention.family]
+    if family.receptacle:
+        wanted = "on" if relation == "stacked on" else relation
+        return wanted if wanted in family.relations else family.relations[0]
+    return "stacked on" if "flat" in family.tags and relation != "in" else None
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """Checks that a goal makes sense."""
+
+    relation: Relation | None
+    prompt: str
+
+    def check_target(self, mention: Mention, families: Mapping[str, Family]) -> Mention:
+        picks = {name: f for name, f in families.items() if f.graspable}
+        held = mention.noun and _family_of(mention.noun, families)
+        if held and not held.graspable:
+            raise ValueError(
+                f"the {mention.noun} cannot be picked up: choose one of {_names(picks.values())}"
+            )
+        if mention.tag and not any(mention.tag in f.tags for f in picks.values()):
+            raise ValueError(
+                f"no {mention.tag} can be picked up: choose one of {_names(picks.values())}"
+            )
+        return resolved(mention, families, "target")
+
+    def check_reference(
+        self, mention: Mention, families: Mapping[str, Family]
+    ) -> tuple[Mention, Relation | None]:
+        """The reference and the relation as the family has it ("on" a block is "stacked on")."""
+        relation = self.relation
+        if relation == TO:
+            found = resolved(mention, families, "thing")
+            holder = found.family is None or families[found.family].receptacle
+            return found, None if holder else "next to"
+        if relation is not None and relation not in SUPPORTS:
+            return resolved(mention, families, "thing"), relation
+        family = _family_of(mention.noun, families) if mention.noun else None
+        flat = {n: f for n, f in families.items() if "flat" in f.tags and f.graspable}
+        if family and not family.receptacle:
+            if family.name in flat and relation != "in":
+                return resolved(mention, flat, "thing"), "stacked on"
+            raise ValueError(
+                f"the {mention.noun} holds nothing: choose one of {_holders(families)}"
+            )
+        holds = {n: f for n, f in families.items() if f.receptacle}
+        if mention.tag and not any(mention.tag in f.tags for f in holds.values()):
+            raise ValueError(f"no {mention.tag} holds anything: choose one of {_holders(families)}")
+        if relation == "stacked on":
+            if family:
+                return resolved(mention, holds, "receptacle"), "on"
+            if not mention.noun:
+                return mention, relation
+            found = resolved(mention, {**holds, **flat}, "thing")
+            assert found.family is not None  # of every noun
+            return found, "on" if families[found.family].receptacle else relation
+        fitting = {n: f for n, f in holds.items() if relation is None or relation in f.relations}
+        if family is None and mention.noun and relation == "on":
+            fitting = {**fitting, **flat}
+        chosen = holds if family or not mention.noun else fitting
+        found = resolved(mention, chosen, "receptacle")
+        if found.family in flat:
+            return found, "stacked on"
+        if found.family and relation and relation not in families[found.family].relations:
+            relation = families[found.family].relations[0]  # "on the bowl" can only mean in it
+        return found, relation
+
+
+def resolved(mention: Mention, families: Mapping[str, Family], role: str) -> Mention:
+    """The mention with the family of its noun.
+
+    Args:
+        role: "target" restricts to what can be picked; otherwise all `families` may be chosen.
+
+    Raises:
+        ValueError: no family is near enough to the noun.
+    """
+    if not mention.noun:
+        return mention
+    pool = {n: f for n, f in families.items() if f.graspable or role != "target"}
+    match = words.match_noun(mention.noun, pool)
+    return replace(mention, family=match.family, match=match.score)
+
+
+def _family_of(noun: str, families: Mapping[str, Family]) -> Family | None:
+    """The family that has the noun itself, or the head of the compound."""
+    for said in (noun, noun.split()[-1]):
+        for family in families.values():
+            if said in family.nouns:
+                return family
     return None
 
 
-def _check_roles(target: Mention, receptacle: Mention) -> None:
-    picks = [f for f in FAMILIES.values() if f.graspable]
-    holds = [f for f in FAMILIES.values() if f.receptacle]
-    if target.family and not FAMILIES[target.family].graspable:
-        raise ValueError(
-            f"the {target.noun} cannot be picked up: choose one of {_names(picks)}"
-        )  # fmt: skip
-    if receptacle.family and not FAMILIES[receptacle.family].receptacle:
-        raise ValueError(f"the {receptacle.noun} holds nothing: choose one of {_names(holds)}")
-    if target.tag and not any(target.tag in f.tags for f in picks):
-        raise ValueError(f"no {target.tag} can be picked up: choose one of {_names(picks)}")
-    if receptacle.tag and not any(receptacle.tag in f.tags for f in holds):
-        raise ValueError(f"no {receptacle.tag} holds anything: choose one of {_names(holds)}")
+def _holders(families: Mapping[str, Family]) -> str:
+    return _names(f for f in families.values() if f.receptacle)
 
 
-def _names(families: Iterable[object]) -> str:
-    return ", ".join(sorted(getattr(f, "name") for f in families))  # noqa: B009
-
-
-def noun_phrase(noun: str, colour: str = "", size: str = "") -> str:
-    """The words for an object, e.g. "the small red block"."""
-    return " ".join(word for word in ("the", size, colour, noun) if word)
-
-
-def wordings(target: str, relation: Relation, receptacle: str, split: Split) -> tuple[str, ...]:
-    """Every way to say the task in a split, at most `MAX_WORDS` words each, in a fixed order."""
-    sentences = []
-    for side in ("train", "heldout") if split == "all" else (split,):
-        for template in TEMPLATES[side]:
-            for preposition in PREPOSITIONS[side][relation]:
-                text = template.format(t=target, p=preposition, r=receptacle)
-                if text not in sentences and len(text.split()) <= MAX_WORDS:
-                    sentences.append(text)
-    return tuple(sentences)
+def _names(families: Iterable[Family]) -> str:
+    return ", ".join(sorted(family.name for family in families))

@@ -1,37 +1,46 @@
-"""Where the objects stand: apart from each other, within reach, and at rest.
+"""Where the objects stand: apart from each other, within reach, as the scene graph says.
 
-Poses are drawn at random, checked for clearance and for the relations of the scene graph, then
-settled by MuJoCo without the robot. What moves while settling is drawn again.
+Poses are drawn at random, the largest objects first, and checked for clearance, for the relations
+and for the task; `generation.settling` then brings them to rest. Later attempts pack things closer
+together, so that crowded scenes find a place too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from generation.assets.mass import matrix_to_quat, quat_to_matrix
-from generation.assets.parts import corners, rounded, yaw_quat
-from generation.compile import compile_scene
-from generation.spec import ObjectSpec, SceneGraph, SceneSpec
+from generation.access import CLEARANCE, REACH, TOP, hopeless, obstacles
+from generation.assets.parts import rounded, yaw_quat
+from generation.carrying import Carriers, spread
+from generation.footprint import Footprint, Pose, apart, gap
+from generation.relations import NEXT_TO, relation_holds, stands_beside
+from generation.settling import MOVED, TURNED, LayoutError, Motion, settle, simulate
+from generation.spec import SUPPORTS, ObjectSpec, SceneGraph
+
+__all__ = [
+    "CLEARANCE", "MOVED", "NEXT_TO", "REACH", "TOP", "TURNED", "WORKSPACES", "Difficulty",
+    "Footprint", "LayoutError", "Motion", "Pose", "Workspace", "gap", "place", "relation_holds",
+    "settle", "simulate",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Difficulty = Literal["easy", "full"]
 
-CLEARANCE = 0.02  # m between footprints: room for a finger
 KEEPOUT = 0.10  # m around the base axis that belong to the robot
-NEXT_TO = 0.06  # m, largest gap of things "next to" each other
-MOVED, TURNED = 0.01, math.radians(5.0)  # what counts as not staying in place
-REACH = (0.12, 0.46)  # m from the base axis, where the gripper gets to the table pointing down
-
-
-class LayoutError(ValueError):
-    """These shapes found no stable, non-overlapping poses; other shapes may."""
+_ATTEMPTS = 60  # arrangements of one scene
+_LOOSE = 20  # attempts in which the first free pose is taken, the rest pack
+_SAME = 30  # attempts that may fail for the same reason
+_TRIES = 40  # poses of one object per attempt
+_AWAY = 0.008  # m between a carried thing and what does not carry it
+_ROBOT = Footprint.disc(KEEPOUT)
+_BASE = Pose(np.zeros(2), 0.0)
 
 
 @dataclass(frozen=True)
@@ -49,198 +58,152 @@ WORKSPACES: dict[str, Workspace] = {
 }
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """Bounds of an object on the table: a circle about its origin and a rectangle, both valid."""
-
-    radius: float
-    low: Array  # [2] body frame
-    high: Array  # [2]
-
-    @classmethod
-    def of(cls, thing: ObjectSpec) -> Footprint:
-        points = np.concatenate([corners(part)[:, :2] for part in thing.parts])
-        return cls(thing.radius, points.min(axis=0), points.max(axis=0))
-
-    def rectangle(self, xy: Array, yaw: float) -> Array:
-        """Corners [4, 2] in the world."""
-        (x0, y0), (x1, y1) = self.low, self.high
-        c, s = math.cos(yaw), math.sin(yaw)
-        local = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-        return local @ np.array([[c, s], [-s, c]]) + xy
-
-
-@dataclass(frozen=True)
-class Pose:
-    """A standing object: position on the table in m and heading in rad."""
-
-    xy: Array
-    yaw: float
-
-
-def gap(a: Footprint, at: Pose, b: Footprint, bt: Pose) -> float:
-    """A lower bound of the distance between two footprints in m, negative if they may overlap."""
-    circles = float(np.linalg.norm(at.xy - bt.xy)) - a.radius - b.radius
-    p, q = a.rectangle(at.xy, at.yaw), b.rectangle(bt.xy, bt.yaw)
-    best = circles
-    for yaw in (at.yaw, at.yaw + math.pi / 2, bt.yaw, bt.yaw + math.pi / 2):
-        axis = np.array([math.cos(yaw), math.sin(yaw)])
-        u, v = p @ axis, q @ axis
-        best = max(best, float(u.min() - v.max()), float(v.min() - u.max()))
-    return best
-
-
-def relation_holds(relation: str, a: Array, b: Array, distance: float) -> bool:
-    """Whether a stands in `relation` to b, seen from the robot (left is +y, behind is +x).
-
-    Args:
-        relation: a key of the grammar's spatial relations; "" and "on" hold always.
-        a: position [2] of the subject in m.
-        b: position [2] of the object in m.
-        distance: gap between their footprints in m.
-    """
-    dx, dy = float(a[0] - b[0]), float(a[1] - b[1])
-    sideways = abs(dy) >= abs(dx)
-    return {
-        "next to": distance <= NEXT_TO,
-        "left of": dy > 0 and sideways,
-        "right of": dy < 0 and sideways,
-        "behind": dx > 0 and not sideways,
-        "in front of": dx < 0 and not sideways,
-    }.get(relation, True)
-
-
 def place(
     objects: Sequence[ObjectSpec],
     graph: SceneGraph,
     rng: np.random.Generator,
     difficulty: Difficulty,
     *,
-    attempts: int = 60,
+    attempts: int = _ATTEMPTS,
 ) -> tuple[ObjectSpec, ...]:
     """Draws poses with clearance that satisfy the relations; the objects stand, not yet settled.
 
+    What the graph puts on or in something stands in that carrier's place region, several things
+    side by side. The task stays possible: see `access.obstacles`.
+
     Raises:
-        LayoutError: no arrangement was found; names the object that did not fit.
+        LayoutError: no arrangement was found; names the object that did not fit, and why.
     """
-    space = WORKSPACES[difficulty]
-    prints = [Footprint.of(thing) for thing in objects]
-    index = {thing.name: k for k, thing in enumerate(objects)}
-    edges = [
-        (index[e.subject], e.relation, index[e.object])
-        for e in graph.relations
-        if e.subject in index and e.object in index
-    ]
-    failed = 0
-    for _ in range(attempts):
-        poses: list[Pose] = []
-        for k, thing in enumerate(objects):
-            pose = _draw(thing, k, prints, poses, edges, space, rng)
-            if pose is None:
-                failed = max(failed, k)
-                break
-            poses.append(pose)
-        if len(poses) == len(objects):
-            return tuple(_posed(thing, pose) for thing, pose in zip(objects, poses, strict=True))
+    plan = _Plan(objects, graph, WORKSPACES[difficulty], rng)
+    reasons: Counter[str] = Counter()
+    for attempt in range(attempts):
+        try:
+            return plan.arrange(pack=attempt >= _LOOSE)
+        except LayoutError as error:
+            reasons[str(error)] += 1
+        if max(reasons.values()) == _SAME:
+            break
+    reason = reasons.most_common(1)[0][0]
     raise LayoutError(
-        f"no room for {objects[failed].name!r} beside {[o.name for o in objects[:failed]]} "
-        f"({attempts} arrangements tried): ask for fewer or smaller objects, or for "
-        'difficulty="full"'
+        f"{reason} ({reasons.total()} arrangements tried): ask for fewer or smaller objects, or "
+        'for difficulty="full"'
     )
 
 
-def _draw(
-    thing: ObjectSpec,
-    k: int,
-    prints: Sequence[Footprint],
-    poses: Sequence[Pose],
-    edges: Sequence[tuple[int, str, int]],
-    space: Workspace,
-    rng: np.random.Generator,
-    tries: int = 40,
-) -> Pose | None:
-    """A pose for object k that respects the objects already standing, None if none was found."""
-    robot = Footprint(KEEPOUT, np.full(2, -KEEPOUT), np.full(2, KEEPOUT))
-    base = Pose(np.zeros(2), 0.0)
-    for _ in range(tries):
-        xy = np.array([rng.uniform(*space.x), rng.uniform(*space.y)])
-        limit = math.pi if thing.role == "receptacle" else space.yaw
-        pose = Pose(xy, float(rng.uniform(-limit, limit)))
-        gaps = [gap(prints[k], pose, prints[j], other) for j, other in enumerate(poses)]
-        if any(g < CLEARANCE for g in gaps) or gap(prints[k], pose, robot, base) < 0:
-            continue
-        known = [*poses, pose]
-        if all(
-            relation_holds(relation, known[a].xy, known[b].xy, gaps[min(a, b)])
-            for a, relation, b in edges
-            if max(a, b) == k
-        ):
-            return pose
-    return None
+class _Plan:
+    """One scene to arrange: its shapes, what they stand on, and what they stand beside.
+
+    Raises:
+        LayoutError: no arrangement can make the relations and the task true.
+    """
+
+    def __init__(
+        self,
+        objects: Sequence[ObjectSpec],
+        graph: SceneGraph,
+        space: Workspace,
+        rng: np.random.Generator,
+    ) -> None:
+        self.objects, self.graph, self.space, self.rng = tuple(objects), graph, space, rng
+        self.prints = [Footprint.of(thing) for thing in objects]
+        self.carriers = Carriers(objects, graph)
+        index = {thing.name: k for k, thing in enumerate(objects)}
+        self.beside = [
+            (index[e.subject], e.relation, index[e.object])
+            for e in graph.relations
+            if e.relation not in SUPPORTS
+        ]
+        for reason in hopeless(self.objects, graph):
+            raise LayoutError(reason)
+        self.carriers.fill(rng)
+
+    def arrange(self, *, pack: bool) -> tuple[ObjectSpec, ...]:
+        """One attempt.
+
+        Raises:
+            LayoutError: an object found no pose, or the task is not possible.
+        """
+        local = self.carriers.fill(self.rng)
+        poses: dict[int, Pose] = {}
+        for k in self.carriers.order:
+            if k in local:
+                poses[k] = self._carried(k, local[k], poses)
+                continue
+            free = self._on_table(k, poses)
+            pose = self._tightest(k, free, poses) if pack else next(free, None)
+            if pose is None:
+                others = sorted(self.objects[j].name for j in poses)
+                raise LayoutError(f"no room for {self.objects[k].name!r} beside {others}")
+            poses[k] = pose
+        placed = tuple(_posed(thing, poses[k]) for k, thing in enumerate(self.objects))
+        for reason in obstacles(placed, self.graph):
+            raise LayoutError(reason)
+        return placed
+
+    def _tightest(self, k: int, free: Iterator[Pose], poses: dict[int, Pose]) -> Pose | None:
+        """Of the free poses the one that wastes least room: closest to others or an edge."""
+        best, least = None, math.inf
+        for pose in free:
+            near = [gap(self.prints[k], pose, self.prints[j], other) for j, other in poses.items()]
+            (x0, x1), (y0, y1) = self.space.x, self.space.y
+            edges = (pose.xy[0] - x0, x1 - pose.xy[0], pose.xy[1] - y0, y1 - pose.xy[1])
+            waste = sum(sorted([*near, *edges])[:2])
+            if waste < least:
+                best, least = pose, waste
+        return best
+
+    def _on_table(self, k: int, poses: dict[int, Pose]) -> Iterator[Pose]:
+        """Free poses on the table among random ones."""
+        size = self.prints[k]
+        for _ in range(_TRIES):
+            limit = math.pi if self.objects[k].role == "receptacle" else self.space.yaw
+            pose = Pose(self._spot(k, poses), float(self.rng.uniform(-limit, limit)))
+            clear = all(
+                apart(size, pose, self.prints[j], other, CLEARANCE) for j, other in poses.items()
+            )
+            if clear and gap(size, pose, _ROBOT, _BASE) >= 0 and self._related(k, pose, poses):
+                yield pose
+
+    def _spot(self, k: int, poses: dict[int, Pose]) -> Array:
+        """A random position; every other one of a thing beside another is near that other."""
+        (x0, x1), (y0, y1) = self.space.x, self.space.y
+        xy = np.array([self.rng.uniform(x0, x1), self.rng.uniform(y0, y1)])
+        pairs = [(self.carriers.root(a), self.carriers.root(b)) for a, _, b in self.beside]
+        anchors = [b if a == k else a for a, b in pairs if k in (a, b)]
+        anchors = [j for j in anchors if j in poses]
+        if not anchors or self.rng.uniform() < 0.5:
+            return xy
+        j = anchors[int(self.rng.integers(len(anchors)))]
+        angle = self.rng.uniform(-math.pi, math.pi)
+        away = spread(self.prints[k]) + spread(self.prints[j])
+        away += self.rng.uniform(CLEARANCE, NEXT_TO)
+        spot = poses[j].xy + away * np.array([math.cos(angle), math.sin(angle)])
+        return np.clip(spot, [x0, y0], [x1, y1])
+
+    def _related(self, k: int, pose: Pose, poses: dict[int, Pose]) -> bool:
+        """Whether the spatial relations between k and what stands already hold."""
+        known = {**poses, k: pose}
+        return all(
+            stands_beside(relation, self.prints[a], known[a], self.prints[b], known[b])
+            for a, relation, b in self.beside
+            if k in (a, b) and a in known and b in known
+        )
+
+    def _carried(self, k: int, local: Pose, poses: dict[int, Pose]) -> Pose:
+        """The world pose of a carried object.
+
+        Raises:
+            LayoutError: it touches something else, or is not where a relation says.
+        """
+        under = self.carriers.under(k)
+        pose = poses[under[0]].carried(local.xy, local.yaw, local.z)
+        others = poses.keys() - set(under) - self.carriers.siblings(k)
+        clear = all(apart(self.prints[k], pose, self.prints[j], poses[j], _AWAY) for j in others)
+        if not (clear and self._related(k, pose, poses)):
+            raise LayoutError(self.carriers.no_room(k, list(poses)))
+        return pose
 
 
 def _posed(thing: ObjectSpec, pose: Pose) -> ObjectSpec:
-    pos, quat = rounded((*pose.xy, 0.0)), rounded(yaw_quat(pose.yaw))
+    pos, quat = rounded((*pose.xy, pose.z)), rounded(yaw_quat(pose.yaw))
     return thing.model_copy(update={"pos": pos, "quat": quat})
-
-
-@dataclass(frozen=True)
-class Motion:
-    """How far each object went: metres [K], radians [K], and where it ended."""
-
-    moved: Array
-    turned: Array
-    pos: Array  # [K, 3]
-    quat: Array  # [K, 4]
-
-
-def simulate(scene: SceneSpec, seconds: float, *, lift: float = 0.0) -> Motion:
-    """Lets the scene go without a robot, at most `seconds`, stopping early once all is at rest.
-
-    Args:
-        scene: objects at their stored poses, raised by `lift` m.
-        seconds: longest time simulated.
-    """
-    model = compile_scene(scene, sensors=False)
-    data = mujoco.MjData(model)
-    count = len(scene.objects)
-    data.qpos.reshape(count, 7)[:, 2] += lift
-    start = data.qpos.reshape(count, 7).copy()
-    calm = 0
-    for _ in range(round(seconds / model.opt.timestep)):
-        mujoco.mj_step(model, data)
-        calm = calm + 1 if np.abs(data.qvel).max() < 1e-3 else 0
-        if calm == 25:  # a quarter of a second without motion: it will not start again
-            break
-    end = data.qpos.reshape(count, 7)
-    turned = [_angle(start[k, 3:], end[k, 3:]) for k in range(count)]
-    moved = np.linalg.norm(end[:, :3] - start[:, :3], axis=1)
-    return Motion(moved, np.array(turned), end[:, :3].copy(), end[:, 3:].copy())
-
-
-def _angle(p: Array, q: Array) -> float:
-    relative = quat_to_matrix(p).T @ quat_to_matrix(q)
-    return 2 * math.acos(min(1.0, abs(float(matrix_to_quat(relative)[0]))))
-
-
-def settle(scene: SceneSpec, *, seconds: float = 2.0) -> SceneSpec:
-    """The scene with the objects where they come to rest.
-
-    Raises:
-        LayoutError: an object moves more than 1 cm or 5 degrees; names it.
-    """
-    motion = simulate(scene, seconds, lift=5e-4)
-    for k, thing in enumerate(scene.objects):
-        # Negated, so that a NaN counts as unstable.
-        if not (motion.moved[k] < MOVED and motion.turned[k] < TURNED):
-            raise LayoutError(
-                f"{thing.name!r} does not stay in place: it moved {motion.moved[k] * 100:.1f} cm "
-                f"and turned {math.degrees(motion.turned[k]):.0f} degrees"
-            )
-    objects = tuple(
-        thing.model_copy(
-            update={"pos": rounded(motion.pos[k]), "quat": rounded(motion.quat[k])}
-        )
-        for k, thing in enumerate(scene.objects)
-    )  # fmt: skip
-    return scene.model_copy(update={"objects": objects})

@@ -22,8 +22,9 @@ from sim.rig import Rig
 from sim.robots.kinematics import body_poses, quat_to_mat, solve_ik
 from sim.scene_batch import SceneBatch
 from sim.state import EnvConfig, EnvState, Outcome
+from sim.task_view import task_view
 from sim.types import Observation, Step
-from sim.view import located, picture, proprioception, seen_qpos, task_view
+from sim.view import located, picture, proprioception, seen_qpos
 
 __all__ = ["Env", "EnvConfig", "EnvState"]
 
@@ -241,7 +242,7 @@ class Env:
         physics = self.physics.step(batch, state.physics, ctrl, self.substeps(batch))
         state = replace(state, physics=physics, time=state.time + 1, previous=previous)
         view = self.view(batch, state)
-        held = (state.held + 1) * task.is_success(view.contacts)
+        held = (state.held + 1) * task.is_success(view)
         success = (held >= self.config.hold_steps) & physics.finite
         progress = jnp.where(success, 1.0, task.potential(view))
         reward = success.astype(jnp.float32)
@@ -279,10 +280,10 @@ class Env:
         return task.privileged(self.view(batch, state))
 
     def located(self, batch: SceneBatch, state: EnvState) -> jax.Array:
-        """Where target and receptacle are, f32[N, 16]: an auxiliary training target only.
+        """Where the target is and belongs, f32[N, 16]: an auxiliary training target only.
 
         World positions of the grasp point and of the resting place (dm, 6 numbers), then where
-        target, receptacle and tool appear in the fixed camera's picture and the first two in the
+        target, its place and the tool appear in the fixed camera's picture and the first two in the
         wrist camera's (x, y in [-1, 1] from the upper left; outside that range, or 9, it is out of
         the picture).
         """

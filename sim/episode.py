@@ -9,9 +9,12 @@ import jax.numpy as jnp
 
 from sim.geometry import quat_multiply
 from sim.physics.base import Dynamics
-from sim.randomize import Randomization, shift_objects
+from sim.randomize import Randomization
+from sim.rearrange import Things, shift_objects
 from sim.rig import Rig
+from sim.robots.kinematics import quat_to_mat
 from sim.scene_batch import SceneBatch
+from sim.task_view import is_to_do
 
 # The usual key light: where it shines (not of unit length) and how strong.
 LIGHT_DIRECTION = (0.35, 0.45, -1.0)
@@ -74,7 +77,7 @@ def draw_episode(
     joints = qpos[:, :arm] + draw(
         2, lambda k: jax.random.uniform(k, (arm,), minval=-1.0, maxval=1.0)
     ) * jnp.float32(ranges.joints)
-    qpos = _place_objects(batch, ranges, scene, qpos.at[:, :arm].set(joints), split[0, 3])
+    qpos = _place_objects(rig, batch, ranges, scene, qpos.at[:, :arm].set(joints), split[0, 3])
     low, high = ranges.ambient_low, ranges.ambient_high
     more = _Draws(keys)
     return Episode(
@@ -122,18 +125,39 @@ class _Draws:
 
 
 def _place_objects(
-    batch: SceneBatch, ranges: Randomization, scene: jax.Array, qpos: jax.Array, key: jax.Array
+    rig: Rig,
+    batch: SceneBatch,
+    ranges: Randomization,
+    scene: jax.Array,
+    qpos: jax.Array,
+    key: jax.Array,
 ) -> jax.Array:
     """Shift and turn the objects of every environment; other coordinates stay."""
     k = batch.num_objects
     start = batch.nq - 7 * k
     poses = qpos[:, start:].reshape(-1, k, 7)
-    active = batch.object_active[scene]
-    position, yaw = shift_objects(key, poses[..., :3], batch.object_radius[scene], active, ranges)
-    half = 0.5 * yaw
-    spin = jnp.stack([jnp.cos(half), jnp.zeros_like(half), jnp.zeros_like(half), jnp.sin(half)], -1)
-    poses = jnp.concatenate([position, quat_multiply(spin, poses[..., 3:])], -1)
+    things = Things(
+        position=poses[..., :3],
+        radius=batch.object_radius[scene],
+        active=batch.object_active[scene],
+        carrier=batch.object_carrier[scene],
+        leader=batch.object_leader[scene],
+        turns=batch.object_turns[scene],
+    )
+
+    def suits(at: jax.Array, yaw: jax.Array) -> jax.Array:
+        quat = quat_multiply(_spin(yaw[:, :2]), poses[:, :2, 3:])
+        return is_to_do(rig, batch, scene, at, quat_to_mat(quat))
+
+    position, yaw = shift_objects(key, things, ranges, suits)
+    poses = jnp.concatenate([position, quat_multiply(_spin(yaw), poses[..., 3:])], -1)
     return jnp.concatenate([qpos[:, :start], poses.reshape(qpos.shape[0], -1)], -1)
+
+
+def _spin(yaw: jax.Array) -> jax.Array:
+    """Quaternions f32[..., 4] of turns about the vertical, rad."""
+    half = 0.5 * yaw
+    return jnp.stack([jnp.cos(half), jnp.zeros_like(half), jnp.zeros_like(half), jnp.sin(half)], -1)
 
 
 def _draw_looks(

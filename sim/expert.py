@@ -1,5 +1,7 @@
 """Scripted expert: privileged, memoryless pick-and-place through the same action interface.
 
+It puts the target where `TaskView.place` says: in or on the receptacle, or at a spot beside it.
+
 It proposes tool displacements; the environment's differential IK turns them into joint targets. Its
 phase is read off the state alone (where the tool is, what the fingers touch), so it recovers from a
 missed grasp or a dropped object, and what it does is a function of what can be seen.
@@ -10,13 +12,19 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from sim.goals import STACKED, is_spatial
 from sim.robots.base import Robot
-from sim.task import TaskView, is_held, is_success
+from sim.task import RECEPTACLE, TABLE, TaskView, is_held, is_resting, is_success
 
 # Heights above the grasp point or the rim at which the tool travels, m.
 _HOVER = 0.06
 _CARRY = 0.035
 _NEAR = 0.012
+_PASS = 0.02  # m between the tool and what it passes over
+# How far from the place's centre a stacked target may be released, and how far above it, m.
+_CENTRED = 0.006
+_GENTLE = 0.006
+_LOW = 0.02  # m below the highest position of the tool that it can be carried at
 # A target that fits between the open fingers at any yaw with this much room is gripped as it lies.
 _SPARE = 0.008
 
@@ -34,10 +42,13 @@ def expert_action(view: TaskView, robot: Robot, tool_yaw: jax.Array) -> jax.Arra
     off = jnp.linalg.norm(to_grasp[:, :2], axis=-1)
     to_place = view.place[:, :2] - view.bottom[:, :2]
     away = jnp.linalg.norm(to_place, axis=-1)
-    done = is_success(view.contacts)
+    done = is_success(view)
+    stacking, beside = view.goal == STACKED, is_spatial(view.goal)
 
     # Reaching: over the object first, then down, then close.
-    hover = jnp.where(off > 2.0 * _NEAR, _HOVER, jnp.where(off > _NEAR, 0.02, 0.0))
+    travel = jnp.maximum(_HOVER, view.crown + _PASS)
+    travel = jnp.maximum(travel, view.before + _PASS - view.grasp[:, 2])
+    hover = jnp.where(off > 2.0 * _NEAR, travel, jnp.where(off > _NEAR, 0.02, 0.0))
     high_enough = to_grasp[:, 2] + hover < 0.02
     slow = jnp.where(high_enough, 1.0, 0.4)
     reach_xy = to_grasp[:, :2] * slow[:, None]
@@ -45,17 +56,24 @@ def expert_action(view: TaskView, robot: Robot, tool_yaw: jax.Array) -> jax.Arra
     at_grasp = (off < _NEAR) & (jnp.abs(to_grasp[:, 2]) < 0.012)
 
     # Carrying: up, over the receptacle, down, open.
-    clear = view.rim + _CARRY
-    over = away < 0.35 * view.place_radius
+    highest = robot.workspace_high[2] - (view.grasp[:, 2] - view.bottom[:, 2]) - _LOW
+    clear = jnp.minimum(view.rim + _CARRY, highest)
+    middle = 0.35 * view.place_radius
+    over = away < jnp.where(stacking, jnp.minimum(middle, _CENTRED), middle)
     travel_z = clear - view.bottom[:, 2]
     lifted = travel_z < 0.02
     carry_xy = jnp.where(lifted[:, None], to_place, 0.0)
-    low = view.place[:, 2] + 0.012
+    # What stands on a table or a tower is put down, what lies in a container is dropped.
+    gentle = stacking | beside
+    low = view.place[:, 2] + jnp.where(gentle, -0.004, 0.012)
     carry_z = jnp.where(over, low - view.bottom[:, 2], travel_z)
-    release = over & (view.bottom[:, 2] < view.place[:, 2] + 0.03)
+    touches = jnp.where(beside, view.contacts[:, TABLE], view.contacts[:, RECEPTACLE])
+    reached = view.bottom[:, 2] < view.place[:, 2] + jnp.where(gentle, _GENTLE, 0.03)
+    release = over & (reached | (gentle & touches))
 
     released = (away < view.place_radius) & ~held & (view.bottom[:, 2] > 0.003) & ~at_grasp
-    retreat = done | (released & view.contacts[:, 0])
+    dropped = released & view.contacts[:, RECEPTACLE] & ~beside
+    retreat = done | dropped | (is_resting(view) & ~held & beside)
     move = jnp.where(
         held[:, None],
         jnp.concatenate([carry_xy, carry_z[:, None]], -1),

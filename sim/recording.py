@@ -85,7 +85,7 @@ def scene_mjcf(
         ValueError: the scene does not fit the template, or the trajectory the scene.
     """
     template = template or slot_template([scene])
-    spec = scene_spec(scene, template, robot, timestep, options)
+    spec = scene_spec(scene, template, robot, timestep, options, meshes=True)
     spec.modelname = scene.id
     _add_surroundings(spec, scene)
     _add_cameras(spec, robot)

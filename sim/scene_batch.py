@@ -8,6 +8,7 @@ compiled for one batch serves every batch of equal template and shapes.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -17,23 +18,23 @@ import mujoco
 import numpy as np
 
 from generation.compile import (
-    SPECK,
     TABLE_CENTRE,
     TABLE_HALF,
     PhysicsOptions,
     SlotTemplate,
     build_spec,
     compile_spec,
-    geom_parts,
     same_structure,
     slot_template,
 )
-from generation.spec import Look, ObjectSpec, Part, SceneSpec
+from generation.spec import SceneSpec
 from sim.physics.registry import register_models
 from sim.render.atlas import make_atlas
-from sim.render.types import TEXTURES, Atlas, Backdrop
+from sim.render.types import Atlas, Backdrop
 from sim.robots.base import Robot
 from sim.robots.kinematics import Tree
+from sim.scene_looks import choose_panoramas, convex_planes, geom_looks, scene_backdrop
+from sim.scene_objects import object_facts
 
 TIMESTEP = 0.02
 """Physics step, s: grasps hold as well as at 10 ms for half the cost (benchmarks/physics.py)."""
@@ -46,9 +47,7 @@ if TYPE_CHECKING:
     from sim.physics.mjx_capacity import Capacity
     from sim.physics.mjx_fields import MjxScenes
 
-_NEVER = -1.0
-"""Contact margin of geoms that only fill the template, m: nothing gets that deep into them."""
-
+_OBJECT_GEOM = re.compile(r"object(\d+)_geom(\d+)")
 _TYPE_NAMES = {
     int(mujoco.mjtGeom.mjGEOM_BOX): "box",
     int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
@@ -79,6 +78,8 @@ class SceneBatch:
         of the atlas.
       geom_texture_scale: f32[S, G] m per period.
       geom_visible: bool[S, G] false for geoms that only collide, or only fill the template.
+      geom_planes: f32[S, C, F, 4] faces of the C convex parts, see `RenderGeoms.planes`; None
+        without convex parts.
       backdrop: table and surroundings, leaves with leading axis S.
       atlas: textures and panoramas that all scenes share.
       object_grasp: f32[S, K, 5] grasp point x, y, z (m), yaw of the closing direction (rad), width
@@ -86,7 +87,13 @@ class SceneBatch:
       object_place: f32[S, K, 4] centre of the surface that holds things, usable radius, m.
       object_radius: f32[S, K] footprint radius, m.
       object_height: f32[S, K] height above the body frame's origin, m.
+      object_bounds: f32[S, K, 6] lowest and highest corner in the body frame, m.
       object_active: bool[S, K] false for slots that the scene does not use.
+      object_carrier: i32[S, K] slot of what stands on the table below the object at the start, its
+        own if nothing carries it.
+      object_leader: i32[S, K] slot whose shift the object shares when a reset moves it.
+      object_turns: bool[S, K] whether a reset may turn the object, with what it carries.
+      goal: i32[S] what the task makes true, index into `sim.goals.RELATIONS`.
       instruction: i32[S, I, L] tokens of I wordings.
       instruction_mask: bool[S, I, L] true where there is a token.
       count: i32[] number of scenes; rows beyond it repeat them, see `sim.buckets.make_room`.
@@ -112,13 +119,19 @@ class SceneBatch:
     geom_texture: jax.Array
     geom_texture_scale: jax.Array
     geom_visible: jax.Array
+    geom_planes: jax.Array | None
     backdrop: Backdrop
     atlas: Atlas
     object_grasp: jax.Array
     object_place: jax.Array
     object_radius: jax.Array
     object_height: jax.Array
+    object_bounds: jax.Array
     object_active: jax.Array
+    object_carrier: jax.Array
+    object_leader: jax.Array
+    object_turns: jax.Array
+    goal: jax.Array
     instruction: jax.Array
     instruction_mask: jax.Array
     count: jax.Array
@@ -172,7 +185,7 @@ def build_scene_batch(
       timestep: physics step, s.
       mjx: also prepare the arrays of the MJX engine; "warp": those of its Warp implementation.
       panoramas: u8[h, w, 3] equirectangular pictures of surroundings (see `make_atlas`), given to
-        the scenes in turn; without any, every scene has its plain room.
+        the scenes in turn; without any, every scene has its own room.
       capacity: room for contacts in MJX; by default what these scenes need, see
         `sim.physics.mjx_capacity.choose_capacity`. Give `batch.mjx.capacity` of another batch to
         run in the program compiled for it.
@@ -200,7 +213,8 @@ def build_scene_batch(
     key = (tuple(scene.id for scene in scenes), robot.name, template, options, timestep)
     model = models[0]
     drawn = np.flatnonzero(model.geom_bodyid > 0)
-    looks = [_looks(scene, template, model, drawn) for scene in scenes]
+    names = tuple(model.geom(int(g)).name for g in drawn)
+    panorama, pictures = choose_panoramas(scenes, panoramas)
     arrays = _mjx_scenes(scenes, models, parts, capacity, mjx == "warp") if mjx else None
     return SceneBatch(
         qpos0=_f32(qpos0),
@@ -208,10 +222,11 @@ def build_scene_batch(
         geom_size=_f32([m.geom_size[drawn] for m in models]),
         geom_pos=_f32([m.geom_pos[drawn] for m in models]),
         geom_quat=_f32([m.geom_quat[drawn] for m in models]),
-        **{name: jnp.asarray(np.stack([look[name] for look in looks])) for name in looks[0]},
-        backdrop=_backdrop(scenes, len(panoramas)),
-        atlas=make_atlas(panoramas=panoramas),
-        **_objects(scenes, len(template)),
+        **geom_looks(scenes, template, names, model.geom_rgba[drawn]),
+        geom_planes=convex_planes(scenes, template),
+        backdrop=scene_backdrop(scenes, panorama),
+        atlas=make_atlas(panoramas=pictures),
+        **object_facts(scenes, len(template)),
         instruction=jnp.asarray(instruction),
         instruction_mask=jnp.asarray(mask),
         count=jnp.asarray(len(scenes), jnp.int32),
@@ -219,8 +234,11 @@ def build_scene_batch(
         mjx=arrays,
         template=template,
         tree=Tree.from_model(model),
-        geom_types=tuple(_TYPE_NAMES[int(t)] for t in model.geom_type[drawn]),
-        geom_names=tuple(model.geom(int(g)).name for g in drawn),
+        geom_types=tuple(
+            _shape(name, int(kind), template)
+            for name, kind in zip(names, model.geom_type[drawn], strict=True)
+        ),
+        geom_names=names,
         object_bodies=tuple(model.body(f"object{k}").id for k in range(len(template))),
         timestep=timestep,
         robot=robot.name,
@@ -241,8 +259,9 @@ def scene_spec(
     timestep: float,
     options: PhysicsOptions,
     sensors: bool = True,
+    meshes: bool = False,
 ) -> mujoco.MjSpec:
-    """The scene with the robot as it is simulated, with four choices beyond `build_spec`.
+    """The scene with the robot as it is simulated, with three choices beyond `build_spec`.
 
     - The table is a plane: it touches objects like the top of the box it replaces and costs less.
       MJX needs it: it culls pairs by bounding spheres, and a table's contains everything on it.
@@ -251,11 +270,15 @@ def scene_spec(
     - Integration is explicit. An implicit one changes the accelerations of the damped servos after
       the contact solver has matched those of pads and object, so that at steps above 10 ms every
       jerk of the arm makes a held object slip.
-    - Geoms that only fill the template never touch anything. They sit inside real ones, and without
-      a margin another object that presses 1 mm into a thin plate would also press on them.
     """
     spec = build_spec(
-        scene, template, robot.add_to_spec, timestep=timestep, options=options, sensors=sensors
+        scene,
+        template,
+        robot.add_to_spec,
+        timestep=timestep,
+        options=options,
+        sensors=sensors,
+        meshes=meshes,
     )
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
     table = spec.geom("table")
@@ -263,9 +286,15 @@ def scene_spec(
     table.pos = (TABLE_CENTRE[0], TABLE_CENTRE[1], TABLE_CENTRE[2] + TABLE_HALF[2])
     for geom in spec.geoms:
         geom.condim = 3
-        if geom.size[0] == SPECK:
-            geom.margin = _NEVER
     return spec
+
+
+def _shape(name: str, kind: int, template: SlotTemplate) -> str:
+    """Shape of a drawn geom: an object's is that of its part, a robot's that of the model."""
+    match = _OBJECT_GEOM.fullmatch(name)
+    if match is None:
+        return _TYPE_NAMES[kind]
+    return template.slots[int(match[1])][int(match[2])][0]
 
 
 def _mjx_scenes(
@@ -296,79 +325,3 @@ def _start(model: mujoco.MjModel, robot: Robot) -> np.ndarray:
     qpos = model.qpos0.copy()
     qpos[: robot.num_joints] = robot.home
     return qpos
-
-
-def _texture_id(texture: str) -> int:
-    return TEXTURES.index(texture)
-
-
-def _looks(
-    scene: SceneSpec, template: SlotTemplate, model: mujoco.MjModel, drawn: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Appearance of the drawn geoms of one scene; the robot's is plain, from its own geoms."""
-    num = len(drawn)
-    rgba = model.geom_rgba[drawn].astype(np.float32)
-    looks = {
-        "geom_rgb": rgba[:, :3].copy(),
-        "geom_rgb2": rgba[:, :3].copy(),
-        "geom_texture": np.full(num, _texture_id("plain"), np.int32),
-        "geom_texture_scale": np.ones(num, np.float32),
-        "geom_visible": rgba[:, 3] > 0,
-    }
-    column = {model.geom(int(g)).name: i for i, g in enumerate(drawn)}
-    for k, keys in enumerate(template.slots):
-        parts = scene.objects[k].parts if k < len(scene.objects) else ()
-        for j, part in enumerate(geom_parts(parts, keys)):
-            _set_look(looks, column[f"object{k}_geom{j}"], None if part is None else parts[part])
-    return looks
-
-
-def _set_look(looks: dict[str, np.ndarray], column: int, part: Part | None) -> None:
-    if part is None:
-        looks["geom_visible"][column] = False
-        return
-    looks["geom_rgb"][column] = part.rgba[:3]
-    looks["geom_rgb2"][column] = part.rgba2[:3]
-    looks["geom_texture"][column] = _texture_id(part.texture)
-    looks["geom_texture_scale"][column] = part.texture_scale
-    looks["geom_visible"][column] = part.visible and part.rgba[3] > 0
-
-
-def _backdrop(scenes: Sequence[SceneSpec], panoramas: int) -> Backdrop:
-    """Table and surroundings of every scene."""
-    tables: list[Look] = [scene.table for scene in scenes]
-    num = len(scenes)
-    return Backdrop(
-        table_rgb=_f32([look.rgba[:3] for look in tables]),
-        table_rgb2=_f32([look.rgba2[:3] for look in tables]),
-        table_texture=jnp.asarray([_texture_id(look.texture) for look in tables], jnp.int32),
-        table_texture_scale=_f32([look.texture_scale for look in tables]),
-        table_half=_f32(np.tile(TABLE_HALF[:2], (num, 1))),
-        table_centre=_f32(np.tile(TABLE_CENTRE[:2], (num, 1))),
-        top_rgb=_f32([scene.background.top for scene in scenes]),
-        horizon_rgb=_f32([scene.background.horizon for scene in scenes]),
-        floor_rgb=_f32([scene.background.floor for scene in scenes]),
-        panorama=jnp.arange(num, dtype=jnp.int32) % panoramas if panoramas else None,
-    )
-
-
-def _objects(scenes: Sequence[SceneSpec], slots: int) -> dict[str, jax.Array]:
-    """Facts about the objects that the task and the expert use, zero for unused slots."""
-    shape = (len(scenes), slots)
-    grasp, place = np.zeros((*shape, 5)), np.zeros((*shape, 4))
-    radius, height, active = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
-    for s, scene in enumerate(scenes):
-        for k, thing in enumerate(scene.objects):
-            _set_object(thing, grasp[s, k], place[s, k])
-            radius[s, k], height[s, k], active[s, k] = thing.radius, thing.height, True
-    return {
-        "object_grasp": _f32(grasp),
-        "object_place": _f32(place),
-        "object_radius": _f32(radius),
-        "object_height": _f32(height),
-        "object_active": jnp.asarray(active),
-    }
-
-
-def _set_object(thing: ObjectSpec, grasp: np.ndarray, place: np.ndarray) -> None:
-    grasp[:], place[:] = thing.grasp, thing.place

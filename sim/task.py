@@ -1,7 +1,9 @@
-"""The task "put X in/on Y": contact truth, success, the shaped potential and the privileged state.
+"""The task "put X in/on/beside Y": success, the shaped potential and the privileged state.
 
-Success (arXiv 2603.18532): contact(X, Y) and not contact(X, table) and not contact(X, robot), held
-for a number of control steps. The contacts come from the physics engine.
+Success follows from the scene graph's goal. In and on (arXiv 2603.18532): contact(X, Y) and not
+contact(X, table) and not contact(X, robot). Beside: contact(X, table) and not contact(X, robot) and
+the relation of X to Y holds (`sim.goals`). Both are to be held for a number of control steps. The
+contacts come from the physics engine.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from sim.goals import is_spatial
 from sim.physics.base import CONTACTS
 
 RECEPTACLE, TABLE, ROBOT, LEFT, RIGHT = range(len(CONTACTS))
@@ -27,20 +30,30 @@ class TaskView:
     grasp_width: jax.Array  # f32[N] distance between the fingers when held
     rest_height: jax.Array  # f32[N] height of the grasp point above the bottom of the target
     target_radius: jax.Array  # f32[N] of the circle around its footprint
+    crown: jax.Array  # f32[N] how far the target reaches above the grasp point
+    before: jax.Array  # f32[N] height of what stands between tool and target
     bottom: jax.Array  # f32[N, 3] origin of the target (its bottom centre)
     up: jax.Array  # f32[N, 3] the target's up axis
-    place: jax.Array  # f32[N, 3] centre of the receptacle's resting surface
+    place: jax.Array  # f32[N, 3] centre of the receptacle's resting surface, or spot beside it
     place_radius: jax.Array  # f32[N]
-    rim: jax.Array  # f32[N] height of the receptacle's highest point
+    rim: jax.Array  # f32[N] height of what the target must be carried over
     distractor: jax.Array  # f32[N, 3] nearest distractor's origin
     gap: jax.Array  # f32[N] opening between the fingers
     closing: jax.Array  # f32[N] 1 where the last command was to close
     contacts: jax.Array  # bool[N, 5] in the order of CONTACTS
+    goal: jax.Array  # i32[N] index into sim.goals.RELATIONS
+    related: jax.Array  # bool[N] the goal is beside the receptacle, and there is the target
 
 
-def is_success(contacts: jax.Array) -> jax.Array:
-    """bool[N]: the target touches the receptacle and neither the table nor the robot."""
-    return contacts[:, RECEPTACLE] & ~contacts[:, TABLE] & ~contacts[:, ROBOT]
+def is_resting(view: TaskView) -> jax.Array:
+    """bool[N]: the target touches what the goal puts it on, and is where the goal says."""
+    receptacle, table = view.contacts[:, RECEPTACLE], view.contacts[:, TABLE]
+    return jnp.where(is_spatial(view.goal), table & view.related, receptacle & ~table)
+
+
+def is_success(view: TaskView) -> jax.Array:
+    """bool[N]: the goal holds and the robot does not touch the target."""
+    return is_resting(view) & ~view.contacts[:, ROBOT]
 
 
 def is_held(view: TaskView) -> jax.Array:
@@ -52,7 +65,7 @@ def potential(view: TaskView) -> jax.Array:
     """Progress f32[N] in [0, 1]; the shaped reward pays its differences.
 
     Reaching counts 0.2, holding 0.2, lifting 0.15, carrying 0.25, being over the place low 0.1; a
-    target that rests in the receptacle off the table counts 1 whatever the gripper does.
+    target that rests where it should counts 1 whatever the gripper does.
     """
     reach = 1.0 - jnp.tanh(8.0 * jnp.linalg.norm(view.tool - view.grasp, axis=-1))
     held = is_held(view).astype(jnp.float32)
@@ -60,9 +73,9 @@ def potential(view: TaskView) -> jax.Array:
     away = jnp.linalg.norm(view.bottom[:, :2] - view.place[:, :2], axis=-1)
     carry = (1.0 - jnp.tanh(6.0 * jnp.maximum(away - 0.3 * view.place_radius, 0.0))) * lift
     above = (away < 0.8 * view.place_radius) * held * (view.bottom[:, 2] > 0.01)
-    resting = view.contacts[:, RECEPTACLE] & ~view.contacts[:, TABLE]
+    inside = is_spatial(view.goal) | (away < view.place_radius)
     progress = 0.2 * reach + 0.2 * held + 0.15 * lift + 0.25 * carry + 0.1 * above
-    placed = (resting & (away < view.place_radius)).astype(jnp.float32)
+    placed = (is_resting(view) & inside).astype(jnp.float32)
     return placed + (1.0 - placed) * progress
 
 
@@ -91,5 +104,5 @@ PRIVILEGED_SIZE = 25
 
 
 def located(view: TaskView) -> jax.Array:
-    """Positions of target and receptacle, f32[N, 6] in decimetres: an auxiliary target."""
+    """Positions of target and its place, f32[N, 6] in decimetres: an auxiliary target."""
     return jnp.concatenate([view.grasp, view.place], axis=-1) * 10.0

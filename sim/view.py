@@ -19,6 +19,7 @@ from sim.rig import Rig
 from sim.robots.kinematics import body_poses, quat_to_mat
 from sim.scene_batch import SceneBatch
 from sim.state import EnvState
+from sim.task_view import task_view
 
 
 @full_precision
@@ -43,6 +44,7 @@ def geoms_of(batch: SceneBatch, scene: jax.Array, xpos: jax.Array, xmat: jax.Arr
         texture=batch.geom_texture[scene],
         texture_scale=batch.geom_texture_scale[scene],
         visible=batch.geom_visible[scene],
+        planes=None if batch.geom_planes is None else batch.geom_planes[scene],
     )
 
 
@@ -114,47 +116,6 @@ def seen_qpos(rig: Rig, state: EnvState, control_hz: float) -> jax.Array:
         return state.physics.qpos
     weight = jnp.where(state.time > 0, delay * control_hz, 0.0)
     return interpolate_poses(state.physics.qpos, previous, weight, rig.robot.num_joints)
-
-
-@full_precision
-def task_view(
-    rig: Rig, batch: SceneBatch, state: EnvState, qpos: jax.Array | None = None
-) -> task.TaskView:
-    """Where the things of the task are, now or at `qpos` f32[N, nq]: simulator-only knowledge."""
-    qpos = state.physics.qpos if qpos is None else qpos
-    xpos, xmat = body_poses(batch.tree, qpos)
-    tool, _ = rig.tool(qpos)
-    at = batch.object_bodies
-    grasp = batch.object_grasp[state.scene][:, 0]
-    place = batch.object_place[state.scene][:, 1]
-    target, target_mat = xpos[:, at[0]], xmat[:, at[0]]
-    holder, holder_mat = xpos[:, at[1]], xmat[:, at[1]]
-    axis = jnp.einsum(
-        "nij,nj->ni",
-        target_mat,
-        jnp.stack([jnp.cos(grasp[:, 3]), jnp.sin(grasp[:, 3]), 0.0 * grasp[:, 3]], -1),
-    )
-    others = xpos[:, jnp.asarray(at[2:], jnp.int32)] if len(at) > 2 else holder[:, None]
-    distance = jnp.linalg.norm(others - tool[:, None], axis=-1)
-    nearest = jnp.take_along_axis(others, jnp.argmin(distance, 1)[:, None, None], 1)[:, 0]
-    grasp_point = target + jnp.einsum("nij,nj->ni", target_mat, grasp[:, :3])
-    return task.TaskView(
-        tool=tool,
-        grasp=grasp_point,
-        grasp_yaw=jnp.arctan2(-axis[:, 0], axis[:, 1]),
-        grasp_width=grasp[:, 4],
-        rest_height=grasp[:, 2],
-        bottom=target,
-        up=target_mat[..., 2],
-        place=holder + jnp.einsum("nij,nj->ni", holder_mat, place[:, :3]),
-        place_radius=place[:, 3],
-        target_radius=batch.object_radius[state.scene][:, 0],
-        rim=batch.object_height[state.scene][:, 1],
-        distractor=nearest,
-        gap=rig.gap(qpos),
-        closing=state.closing,
-        contacts=state.physics.contacts,
-    )
 
 
 @full_precision

@@ -15,7 +15,6 @@ from generation import (
     SceneSpec,
     compile_scene,
     design,
-    inspect_scenes,
     load_scenes,
     same_structure,
     save_scenes,
@@ -23,6 +22,8 @@ from generation import (
 )
 from generation.compile import SPECK
 from generation.layout import CLEARANCE, WORKSPACES, Footprint, Pose, gap, simulate
+from generation.relations import carrier
+from generation.spec import TABLE
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,8 @@ def test_objects_stand_apart_in_the_workspace_at_rest(
     for scene in request.getfixturevalue(difficulty):
         standing = []
         for thing in scene.objects:
+            if carrier(scene.graph, thing.name) != TABLE:
+                continue
             x, y, z = thing.pos
             assert space.x[0] - 0.01 <= x <= space.x[1] + 0.01
             assert space.y[0] - 0.01 <= y <= space.y[1] + 0.01
@@ -222,56 +225,12 @@ def test_a_damaged_folder_is_named(easy: list[SceneSpec], tmp_path: Path) -> Non
         load_scenes(folder)
     for text, message in (
         ("{", "index.json is damaged"),
-        ('{"version": 1, "scenes": [{}]}', "index.json is damaged"),
-        ('{"version": 9, "scenes": []}', "has version 9, this program reads 1"),
-        ('{"version": 1, "scenes": []}', "lists no scenes"),
-        ('{"version": 1, "scenes": [{"file": "../a", "id": "b"}]}', "outside the folder: '../a'"),
+        ('{"version": 2, "scenes": [{}]}', "index.json is damaged"),
+        ("[" * 200_000, "index.json is damaged"),
+        ('{"version": 9, "scenes": []}', "has version 9, this program reads 2"),
+        ('{"version": 2, "scenes": []}', "lists no scenes"),
+        ('{"version": 2, "scenes": [{"file": "../a", "id": "b"}]}', "outside the folder: '../a'"),
     ):
         index.write_text(text)
         with pytest.raises(ValueError, match=message):
             load_scenes(folder)
-
-
-# Inspecting
-
-
-def test_designed_scenes_pass_inspection(easy: list[SceneSpec], full: list[SceneSpec]) -> None:
-    report = inspect_scenes(easy + full)
-    assert report["problems"] == []
-    assert report["scenes"] == len(easy + full)
-    for key in ("stable", "collision_free", "reachable", "relations_satisfied"):
-        assert report[f"{key}_fraction"] == 1.0
-    assert report["unique_objects"] > 2 * len(easy + full)
-    assert inspect_scenes([easy[0], easy[0]])["unique_objects"] == len(easy[0].objects)
-    with pytest.raises(ValueError, match="no scenes to inspect"):
-        inspect_scenes([])
-
-
-def test_inspection_finds_planted_faults(easy: list[SceneSpec]) -> None:
-    good = easy[0]
-    block, plate, other = good.objects
-    x, y, _ = plate.pos
-    tilted = (math.cos(0.5), math.sin(0.5), 0.0, 0.0)
-    faults = {
-        "collision_free": (moved(good, 2, pos=(x, y, 0.0)), f"{plate.name} and {other.name} over"),
-        "reachable": (
-            moved(good, 0, pos=(0.55, 0.0, 0.0)),
-            f"{block.name} is out of reach: 55 cm",
-        ),
-        "stable": (
-            moved(good, 0, pos=(block.pos[0], block.pos[1], 0.04), quat=tilted),
-            f"{block.name} is unstable: moves",
-        ),
-        "relations_satisfied": (
-            moved(good, 2, pos=(other.pos[0], other.pos[1], 0.05)),
-            f"{other.name} is not on table",
-        ),
-    }
-    for kind, (bad, message) in faults.items():
-        report = inspect_scenes([good, bad])
-        assert report[f"{kind}_fraction"] == 0.5, kind
-        named = [line for line in report["problems"] if message in line]
-        assert len(named) == 1, report["problems"]
-        assert named[0].startswith(f"scene 1 ({bad.id}): ")
-    wide = moved(good, 0, grasp=(*block.grasp[:4], 0.07))
-    assert "70 mm wide; the gripper opens to 56 mm" in inspect_scenes([wide])["problems"][0]

@@ -10,12 +10,15 @@ from generation.assets.parts import (
     Draft,
     Paint,
     box,
+    chance,
     disc,
     ellipsoid,
     finish,
     octagon,
     pick,
     primitive,
+    span,
+    tube,
 )
 
 Rng = np.random.Generator
@@ -28,8 +31,10 @@ def carrot(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A carrot lying along x, thick end at -x with leaves."""
     width = pick(rng, 0.025, 0.031, size) if compact else pick(rng, 0.022, 0.034, size)
     length = width * (rng.uniform(2.0, 2.6) if compact else rng.uniform(2.6, 4.0))
-    thin = width * rng.uniform(0.55, 0.7)
-    fork = length * rng.uniform(-0.02, 0.08)  # where the thick part ends
+    thin = width * span(rng, "", compact, (0.55, 0.7), (0.45, 0.8))
+    fork = length * span(
+        rng, "", compact, (-0.02, 0.08), (-0.12, 0.15)
+    )  # where the thick part ends
     head, tail = fork + length / 2, length / 2 - fork
     along = (math.cos(math.pi / 4), 0.0, math.sin(math.pi / 4), 0.0)
     parts = [
@@ -37,7 +42,8 @@ def carrot(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         box((tail / 2, thin / 2, thin / 2), (fork + tail / 2, 0, thin / 2), None),
         ellipsoid((head * 0.72, width / 2, width / 2), (fork - head * 0.3, 0, width / 2), paint),
         ellipsoid((tail * 0.8, thin / 2, thin / 2), (fork + tail * 0.2, 0, thin / 2), paint),
-        primitive("cylinder", (width * 0.16, length * 0.1), (-length * 0.57, 0, width / 2), LEAF,
+        primitive("cylinder", (width * rng.uniform(0.1, 0.22), length * 0.1),
+            (-length * rng.uniform(0.54, 0.6), 0, width / 2), LEAF,
                   quat=along, collide=False),
     ]  # fmt: skip
     return finish(
@@ -48,8 +54,8 @@ def carrot(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def banana(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A banana lying on its side: two halves that meet at an angle."""
     width = pick(rng, 0.025, 0.03, size) if compact else pick(rng, 0.024, 0.034, size)
-    half = width * (rng.uniform(1.2, 1.45) if compact else rng.uniform(1.5, 2.0))
-    bend = rng.uniform(0.3, 0.5)
+    half = width * (rng.uniform(1.2, 1.45) if compact else rng.uniform(1.3, 2.3))
+    bend = span(rng, "", compact, (0.3, 0.5), (0.15, 0.7))
     parts, drawn = [], []
     for sign in (-1, 1):
         yaw = sign * bend
@@ -57,6 +63,11 @@ def banana(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         centre = (sign * half / 2 * math.cos(bend), half / 2 * math.sin(bend), width / 2)
         parts.append(box((half / 2, width * 0.45, width / 2), centre, None, yaw=yaw))
         drawn.append(ellipsoid((half * 0.68, width / 2, width / 2), centre, paint, yaw=yaw))
+    stalk = width * rng.uniform(0.2, 0.6)
+    end = (half * math.cos(bend), half * math.sin(bend), width / 2)
+    drawn.append(tube(width * 0.1, stalk, end, STALK))
+    if chance(rng):
+        drawn.append(tube(width * 0.16, width * 0.15, (-end[0], *end[1:]), STALK))
     return finish(
         [*parts, *drawn], density=900, friction=rng.uniform(0.8, 1.0),
         grasp=(width * 0.5, width * 0.95),
@@ -66,16 +77,16 @@ def banana(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def pear(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A pear: a belly, a slim top and a stalk."""
     radius = pick(rng, 0.0135, 0.016, size) if compact else pick(rng, 0.016, 0.023, size)
-    belly = radius * rng.uniform(1.6, 1.9)
-    height = belly + radius * rng.uniform(0.7, 1.1)
-    top = radius * rng.uniform(0.5, 0.6)
+    belly = radius * span(rng, "", compact, (1.6, 1.9), (1.4, 2.1))
+    height = belly + radius * span(rng, "", compact, (0.7, 1.1), (0.5, 1.6))
+    top = radius * span(rng, "", compact, (0.5, 0.6), (0.42, 0.7))
     parts = [
         *octagon(radius * 0.95, 0.0, belly * 0.85),
         box((top * 0.8, top * 0.8, (height - belly * 0.85) / 2),
             (0, 0, (height + belly * 0.85) / 2), None),
         ellipsoid((radius, radius, belly / 2), (0, 0, belly / 2), paint),
         ellipsoid((top, top, height * 0.3), (0, 0, height * 0.7), paint),
-        disc(0.0016, height, height + 0.005, STALK),
+        disc(0.0016, height, height + radius * rng.uniform(0.2, 0.7), STALK),
     ]  # fmt: skip
     return finish(
         parts, density=900, friction=rng.uniform(0.8, 1.0),
@@ -86,13 +97,19 @@ def pear(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def lemon(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A lemon lying along x, with its two tips."""
     width = pick(rng, 0.026, 0.032, size) if compact else pick(rng, 0.028, 0.042, size)
-    length = width * rng.uniform(1.25, 1.5)
+    length = width * span(rng, "", compact, (1.25, 1.5), (1.1, 1.75))
     parts = [
         box((length * 0.3, width / 2, width * 0.36), (0, 0, width / 2), None),
         box((length * 0.4, width * 0.32, width / 2), (0, 0, width / 2), None),
         ellipsoid((length * 0.47, width / 2, width / 2), (0, 0, width / 2), paint),
-        ellipsoid((length * 0.56, width * 0.13, width * 0.13), (0, 0, width / 2), paint.darker()),
-    ]
+        ellipsoid(
+            (length * rng.uniform(0.5, 0.6), width * 0.13, width * 0.13), (0, 0, width / 2),
+            paint.darker(),
+        ),
+    ]  # fmt: skip
+    if chance(rng):
+        at = (-length * 0.5, 0, width / 2)
+        parts.append(tube(width * rng.uniform(0.06, 0.12), width * rng.uniform(0.2, 0.5), at, LEAF))
     return finish(
         parts, density=900, friction=rng.uniform(0.8, 1.0), grasp=(width * 0.5, width)
     )  # fmt: skip
@@ -101,9 +118,9 @@ def lemon(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def mushroom(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A mushroom: a pale stem under a coloured cap, gripped at the cap."""
     cap = pick(rng, 0.0135, 0.016, size) if compact else pick(rng, 0.015, 0.023, size)
-    stem = cap * rng.uniform(0.6, 0.7)
-    neck = pick(rng, 0.014, 0.02, size) if compact else cap * rng.uniform(1.0, 1.4)
-    tall = cap * rng.uniform(0.9, 1.1)
+    stem = cap * span(rng, "", compact, (0.6, 0.7), (0.45, 0.8))
+    neck = pick(rng, 0.014, 0.02, size) if compact else cap * rng.uniform(0.8, 1.7)
+    tall = cap * span(rng, "", compact, (0.9, 1.1), (0.8, 1.4))
     parts = [
         box((stem * 0.92, stem * 0.92, neck / 2), (0, 0, neck / 2), None),
         *octagon(cap * 0.97, neck, neck + tall * 0.8),
@@ -119,8 +136,8 @@ def mushroom(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def corn(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A cob lying along x, half wrapped in leaves."""
     width = pick(rng, 0.026, 0.032, size) if compact else pick(rng, 0.028, 0.042, size)
-    length = width * (rng.uniform(1.7, 2.1) if compact else rng.uniform(2.2, 3.2))
-    wrapped = length * rng.uniform(0.35, 0.5)
+    length = width * (rng.uniform(1.7, 2.1) if compact else rng.uniform(1.8, 3.4))
+    wrapped = length * span(rng, "", compact, (0.35, 0.5), (0.25, 0.62))
     kernels = Paint(paint.rgb, paint.darker(0.25).rgb, "checker", 0.007)
     parts = [
         box((length / 2, width * 0.42, width / 2), (0, 0, width / 2), None),
@@ -135,8 +152,8 @@ def corn(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def tomato(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A tomato: a squashed ball with a green star."""
     radius = pick(rng, 0.0135, 0.016, size) if compact else pick(rng, 0.017, 0.023, size)
-    height = radius * (rng.uniform(1.7, 1.95) if compact else rng.uniform(1.5, 1.8))
-    green = radius * rng.uniform(0.35, 0.55)
+    height = radius * (rng.uniform(1.7, 1.95) if compact else rng.uniform(1.3, 1.9))
+    green = radius * span(rng, "", compact, (0.35, 0.55), (0.25, 0.7))
     parts = [
         *octagon(radius * 0.94, 0.0, height * 0.9),
         ellipsoid((radius, radius, height / 2), (0, 0, height / 2), paint),
@@ -151,8 +168,8 @@ def tomato(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def cupcake(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A cupcake: a striped paper cup under a dome of icing."""
     radius = pick(rng, 0.0125, 0.0155, size) if compact else pick(rng, 0.016, 0.022, size)
-    cup = radius * rng.uniform(1.2, 1.5)
-    dome = radius * rng.uniform(0.7, 1.0)
+    cup = radius * span(rng, "", compact, (1.2, 1.5), (1.0, 1.7))
+    dome = radius * span(rng, "", compact, (0.7, 1.0), (0.5, 1.3))
     paper = Paint(paint.lighter(0.55).rgb, paint.rgb, "stripes", 0.005)
     parts = [
         *octagon(radius * 0.97, 0.0, cup),

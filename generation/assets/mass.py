@@ -7,6 +7,7 @@ the solid is the union of the parts: every part is sampled on its own grid and e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,11 +103,15 @@ def mass_properties(parts: Sequence[Part], density: float) -> MassProperties:
     solid = [part for part in parts if part.collide]
     if not solid:
         raise ValueError("mass of an object without colliding parts: give it at least one")
+    boxes = [_bounds(part) for part in solid]
     volume, first, second = 0.0, np.zeros(3), np.zeros((3, 3))
-    for part in solid:
+    for k, part in enumerate(solid):
         points, weights, own = _cells(part)
-        shared = np.sum([contains(other, points) for other in solid], axis=0)
-        weights = weights / np.maximum(shared, 1)
+        shared = np.ones(len(points), np.int64)
+        for j, other in enumerate(solid):
+            if j != k and np.all((boxes[j][0] < boxes[k][1]) & (boxes[k][0] < boxes[j][1])):
+                shared += contains(other, points)
+        weights = weights / shared
         volume += weights.sum()
         first += weights @ points
         second += points.T @ (points * weights[:, None]) + weights.sum() * own
@@ -116,14 +121,25 @@ def mass_properties(parts: Sequence[Part], density: float) -> MassProperties:
     return MassProperties(volume, density * volume, com, inertia)
 
 
+def _bounds(part: Part) -> tuple[Array, Array]:
+    """Lowest and highest coordinates [3] of the part's oriented box in the body frame."""
+    reach = np.abs(quat_to_matrix(part.quat)) @ extents(part)
+    return np.array(part.pos) - reach, np.array(part.pos) + reach
+
+
+@functools.cache
+def _grid(cells: int) -> Array:
+    """Centres [cells^3, 3] of the cells of a cube with half extents 1."""
+    axis = (np.arange(cells) + 0.5) / cells * 2 - 1
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
 def _cells(part: Part) -> tuple[Array, Array, Array]:
     """Cell centres [P, 3], cell volumes [P], and one cell's own second moment per volume [3, 3]."""
     half = extents(part)
     cells = _CELLS if part.shape == "box" else _FINE_CELLS
-    axis = (np.arange(cells) + 0.5) / cells * 2 - 1
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3) * half
     rotation = quat_to_matrix(part.quat)
-    points = grid @ rotation.T + np.array(part.pos)
+    points = (_grid(cells) * half) @ rotation.T + np.array(part.pos)
     cell = 2 * half / cells
     own = rotation @ np.diag(cell**2 / 12) @ rotation.T
     weights = np.full(len(points), float(np.prod(cell)))

@@ -104,11 +104,36 @@ def primitive(
     )
 
 
+def span(
+    rng: np.random.Generator,
+    size: str,
+    compact: bool,
+    easy: tuple[float, float],
+    full: tuple[float, float],
+) -> float:
+    """`pick` from the range of the difficulty."""
+    return pick(rng, *(easy if compact else full), size)
+
+
+def chance(rng: np.random.Generator, share: float = 0.5) -> bool:
+    """Whether an instance has a feature that `share` of its family have."""
+    return bool(rng.uniform() < share)
+
+
 def box(
     half: Sequence[float], pos: Sequence[float], paint: Paint | None, *, yaw: float = 0.0
 ) -> Part:
     """A colliding box with half sizes `half`; hidden without paint."""
     return primitive("box", half, pos, paint, quat=yaw_quat(yaw))
+
+
+def tube(
+    radius: float, length: float, pos: Sequence[float], paint: Paint, *, across: bool = False
+) -> Part:
+    """A drawn cylinder lying along x, or along y if `across`."""
+    half = math.sqrt(0.5)
+    quat = (half, half, 0.0, 0.0) if across else (half, 0.0, half, 0.0)
+    return primitive("cylinder", (radius, length / 2), pos, paint, quat=quat, collide=False)
 
 
 def disc(radius: float, bottom: float, top: float, paint: Paint) -> Part:
@@ -263,3 +288,25 @@ def finish(
         height=round(height, 6),
         radius=round(radius, 6),
     )
+
+
+def graspable(
+    rng: np.random.Generator,
+    parts: Sequence[Part],
+    density: float,
+    grip: tuple[float, float],
+    *,
+    round_radius: float | None = None,
+    flat: float = 0.0,
+) -> Draft:
+    """`finish` for a thing to pick, with an ordinary dry surface.
+
+    `grip` is (height, width) of the grip; `flat` the usable radius of a flat top.
+    """
+    place = None
+    if flat:
+        place = (max(float(corners(part)[:, 2].max()) for part in parts), flat)
+    return finish(
+        parts, density=density, friction=rng.uniform(0.8, 1.0), grasp=grip, place=place,
+        round_radius=round_radius,
+    )  # fmt: skip

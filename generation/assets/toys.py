@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from generation.assets.parts import Draft, Paint, box, disc, finish, octagon, pick, primitive
+from generation.assets.parts import (
+    Draft,
+    Paint,
+    box,
+    chance,
+    disc,
+    ellipsoid,
+    finish,
+    graspable,
+    octagon,
+    pick,
+    primitive,
+    span,
+    tube,
+)
 
 Rng = np.random.Generator
 
@@ -15,7 +31,7 @@ def block(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     length = width * rng.uniform(1.0, 1.4)
     height = pick(rng, 0.026, 0.042, size) if compact else width * rng.uniform(0.7, 1.3)
     part = box((length / 2, width / 2, height / 2), (0, 0, height / 2), paint)
-    return finish([part], density=900, friction=rng.uniform(0.8, 1.0), grasp=(height / 2, width))
+    return graspable(rng, [part], 900, (height / 2, width), flat=width * 0.45)
 
 
 def ball(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
@@ -27,6 +43,19 @@ def ball(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         primitive("sphere", (radius,), (0, 0, radius + 2e-4), paint),
         box((spot, spot, 0.2 * radius), (0, 0, 0.2 * radius), None),
     ]
+    dark, pale = paint.darker(0.5), paint.lighter(0.7)
+    for k in range(int(rng.integers(0, 3))):  # bands round it
+        half, z = radius * rng.uniform(0.04, 0.2), radius * (1 + 0.45 * k)
+        wide = radius * 1.012 * math.sqrt(1 - (0.45 * k) ** 2)
+        parts.append(disc(wide, z - half, z + half, (dark, pale)[k]))
+    for k in range(int(rng.integers(0, 3))):  # spots that stand out a little
+        dot, away = radius * rng.uniform(0.25, 0.45), rng.uniform(0.4, 0.7)
+        at = (
+            radius * away * (1 - 2 * k),
+            radius * math.sqrt(0.9 - away**2) * (1 - 2 * k),
+            radius * 1.3,
+        )
+        parts.append(ellipsoid((dot, dot, dot), at, (pale, dark)[k]))
     return finish(
         parts, density=700, friction=rng.uniform(0.8, 1.0),
         grasp=(radius, 2 * radius), round_radius=radius,
@@ -73,7 +102,13 @@ def die(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
         box((width / 2, width / 2, height / 2), (0, 0, height / 2), paint),
         disc(dot, height, height + 5e-4, paint.lighter(0.75)),
     ]
-    return finish(parts, density=900, friction=rng.uniform(0.8, 1.0), grasp=(height / 2, width))
+    pale, flat = paint.lighter(0.75), (dot * 0.8, dot * 0.8, 8e-4)
+    if chance(rng):  # three pips across the top, else one
+        parts.append(ellipsoid(flat, (width * 0.3, width * 0.3, height), pale))
+        parts.append(ellipsoid(flat, (-width * 0.3, -width * 0.3, height), pale))
+    if chance(rng):  # and one on the side
+        parts.append(tube(dot * 0.8, 1e-3, (0, -width / 2, height / 2), pale, across=True))
+    return graspable(rng, parts, 900, (height / 2, width), flat=width * 0.45)
 
 
 def cross(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
@@ -92,9 +127,12 @@ def cross(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 def pawn(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A board-game figure: a wide foot, a slim body and a round head."""
     radius = pick(rng, 0.013, 0.016, size) if compact else pick(rng, 0.014, 0.021, size)
-    height = pick(rng, 0.042, 0.055, size) if compact else radius * rng.uniform(3.2, 4.2)
-    foot, head = height * rng.uniform(0.4, 0.5), radius * rng.uniform(0.7, 0.85)
-    slim = radius * rng.uniform(0.5, 0.65)
+    height = pick(rng, 0.042, 0.055, size) if compact else radius * rng.uniform(2.8, 4.2)
+    foot, head = (
+        height * span(rng, "", compact, (0.4, 0.5), (0.28, 0.56)),
+        radius * span(rng, "", compact, (0.7, 0.85), (0.6, 1.0)),
+    )
+    slim = radius * span(rng, "", compact, (0.5, 0.65), (0.4, 0.75))
     parts = [
         *octagon(radius, 0.0, foot),
         box((slim * 0.8, slim * 0.8, (height - foot) / 2), (0, 0, (height + foot) / 2), None),

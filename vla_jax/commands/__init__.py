@@ -4,6 +4,17 @@ A command is a module with `NAME`, `SUMMARY` (a line), `DESCRIPTION` (its help),
 and `run(args, progress) -> Outcome`, and if need be `AGAIN`: what to do after an interruption.
 """
 
-from vla_jax.commands import bench, demo, design, doctor, evaluate, inspect, pretrain, render, train
+from vla_jax.commands import (
+    bench,
+    demo,
+    design,
+    doctor,
+    evaluate,
+    import_assets,
+    inspect,
+    pretrain,
+    render,
+    train,
+)
 
-COMMANDS = (demo, design, inspect, pretrain, train, evaluate, render, bench, doctor)
+COMMANDS = (demo, design, import_assets, inspect, pretrain, train, evaluate, render, bench, doctor)

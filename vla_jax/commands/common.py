@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from generation.spec import SceneSpec
 
-PICTURES = 16  # scenes on a contact sheet
-_SIZE = 192  # side of a picture, pixels
+PICTURES = 24  # scenes on a contact sheet
 BACKENDS = ("auto", "native", "mjx", "mjx-warp")
 
 
@@ -101,22 +100,23 @@ def check_new_file(out: Path, suffix: str) -> None:
 
 
 def scene_pictures(scenes: Sequence[SceneSpec]) -> np.ndarray:
-    """Pictures u8[min(S, 16), h, w, 3] of the first scenes as they were designed."""
-    from vla_jax.api import make_env
-    from vla_jax.film import draw_scenes
+    """Pictures u8[min(S, 24), h, w, 3] of the first scenes as they were designed."""
+    from vla_jax.sheet import portraits
 
-    shown = list(scenes[:PICTURES])
-    env, batch = make_env(shown, num_envs=len(shown), backend="native")
-    return draw_scenes(env, batch, len(shown), _SIZE)
+    return portraits(scenes[:PICTURES])
 
 
 def save_sheet(scenes: Sequence[SceneSpec], pictures: np.ndarray, path: Path) -> Path:
     """Writes a contact sheet of `scene_pictures` with the instructions as captions."""
-    from vla_jax.pictures import contact_sheet, save_png
+    from vla_jax.pictures import save_png
+    from vla_jax.sheet import Tile, contact_sheet
 
-    captions = [scene.task.instruction for scene in scenes[: len(pictures)]]
-    shown = f"{len(pictures)} of {len(scenes)} scenes" if len(pictures) < len(scenes) else ""
-    return save_png(contact_sheet(pictures, captions, title=shown), path)
+    tiles = [
+        Tile(picture, scene.task.instruction, number)
+        for number, (picture, scene) in enumerate(zip(pictures, scenes, strict=False))
+    ]
+    note = f"the first {len(tiles)}" if len(tiles) < len(scenes) else ""
+    return save_png(contact_sheet(tiles, title=f"{len(scenes)} scenes", note=note), path)
 
 
 def percent(value: float) -> str:

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vla_jax.commands.common import (
     Outcome,
     add_out,
     check_new_folder,
     positive,
-    save_sheet,
     scene_pictures,
 )
+from vla_jax.commands.llm_options import (
+    add_llm_arguments,
+    designer_from_arguments,
+    llm_summary,
+    llm_usage,
+)
 from vla_jax.progress import Progress
+
+if TYPE_CHECKING:
+    from generation.designer import Designer
+    from generation.spec import SceneSpec
 
 NAME = "design"
 SUMMARY = "sentences to a folder of scenes with a preview"
 DESCRIPTION = """\
 Designs scenes from sentences: chooses objects, gives them shape, places them so that they
-stand still and can be reached, and writes the folder with a contact sheet (preview.png).
+stand still and can be reached, checks them, and writes the folder with a contact sheet
+(preview.png). Many scenes are made side by side on all cores; an interrupted run continues.
 
   vla-jax design "put the banana in the blue bowl" -n 8 -o scenes/banana
-  vla-jax design "put something in a container" -n 64 --difficulty full -o scenes/many"""
-AGAIN = "nothing was written; run the same command again to start over"
+  vla-jax design "put something in a container" -n 64 --difficulty full -o scenes/many
+  vla-jax design "a messy breakfast table" -n 5000 -o scenes/breakfast --ray auto"""
+AGAIN = "finished scenes are kept; run the same command again to continue"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--designer",
         choices=("grammar", "llm"),
         default="grammar",
-        help="who reads the sentences: grammar works offline (default); llm comes later",
+        help="who reads the sentences: grammar works offline (default); llm asks a language model",
     )
     parser.add_argument(
         "--difficulty",
@@ -56,29 +70,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="objects, colour pairs and wordings to choose from; train and heldout share none "
         "(default all)",
     )
+    parser.add_argument(
+        "--library",
+        type=Path,
+        metavar="DIR",
+        help="asset library, made by `vla-jax import`: its objects take part",
+    )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="P",
+        help="processes side by side (default: one per core if there are many scenes)",
+    )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="work on a Ray cluster: its address, or nothing to start one here",
+    )
+    parser.add_argument(
+        "--skip-failed",
+        action="store_true",
+        help="write the other scenes if some cannot be made",
+    )
+    add_llm_arguments(parser)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     """Designs the scenes and writes them with their preview."""
-    if args.designer == "llm":
-        raise ValueError("--designer llm comes with a later version: use --designer grammar")
     check_new_folder(args.out)
-    from generation.designer import design
+    from generation.parallel import Failure, design_many
+    from generation.partial import kept_scenes
     from generation.quality import shape_id
-    from generation.store import save_scenes
 
-    progress.stage(f"designing {args.n} scenes")
-    scenes = design(args.prompts, args.n, args.seed, difficulty=args.difficulty, split=args.split)
-    progress.stage("drawing the preview")
-    pictures = scene_pictures(scenes)
-    save_scenes(scenes, args.out)
-    preview = save_sheet(scenes, pictures, args.out / "preview.png")
+    designer: str | Designer = args.designer
+    if designer == "llm":
+        designer = designer_from_arguments(args)
+    resumed = min(kept_scenes(args.out), args.n)
+    failed: list[Failure] = []
+    stage = progress.stage(f"designing {args.n} scenes", args.n)
+    begin = time.perf_counter()
+    spent = 0.0
+
+    def preview(scenes: list[SceneSpec]) -> dict[str, bytes]:
+        nonlocal spent
+        spent = time.perf_counter() - begin
+        progress.stage("drawing the preview")
+        return {"preview.png": _sheet(scenes)}
+
+    scenes = design_many(
+        args.prompts,
+        args.n,
+        args.seed,
+        args.out,
+        processes=args.processes,
+        designer=designer,
+        difficulty=args.difficulty,
+        split=args.split,
+        library=args.library,
+        progress=stage.callback,
+        executor="processes" if args.ray is None else "ray",
+        address=args.ray or None,
+        failed=failed if args.skip_failed else None,
+        preview=preview,
+    )
+    path = args.out / "preview.png"
     unique = len({shape_id(thing) for scene in scenes for thing in scene.objects})
-    data = {
+    rate = (len(scenes) - resumed) / max(spent, 1e-9)
+    data: dict[str, Any] = {
         "scenes": len(scenes),
         "unique_objects": unique,
         "dir": str(args.out),
-        "preview": str(preview),
+        "preview": str(path),
+        "resumed": resumed,
+        "failed": [str(failure) for failure in failed],
+        "scenes_per_s": round(rate, 2),
+        "llm": None if isinstance(designer, str) else llm_usage(designer),
     }
-    text = f"{len(scenes)} scenes with {unique} different objects in {args.out}; look at {preview}"
-    return Outcome(data, text)
+    words = [f"{len(scenes)} scenes with {unique} different objects in {args.out}"]
+    words += [f"{rate:.1f} scenes/s"]
+    words += [f"{resumed} of them from an earlier run"] if resumed else []
+    words += [] if isinstance(designer, str) else [llm_summary(designer)]
+    lines = [f"{', '.join(words)}; look at {path}", *(f"left out: {f}" for f in failed)]
+    return Outcome(data, "\n".join(lines))
+
+
+def _sheet(scenes: list[SceneSpec]) -> bytes:
+    """The contact sheet of the first scenes as a PNG."""
+    from vla_jax.pictures import contact_sheet, encode
+
+    pictures = scene_pictures(scenes)
+    captions = [scene.task.instruction for scene in scenes[: len(pictures)]]
+    shown = f"{len(pictures)} of {len(scenes)} scenes" if len(pictures) < len(scenes) else ""
+    return encode(contact_sheet(pictures, captions, title=shown))

@@ -1,0 +1,1 @@
+"""Painted rooms and gardens: a small ray caster, furniture, and plans by style."""
