@@ -10,13 +10,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from generation.assets.importing.asset import ImportedAsset
 from generation.assets.mass import contains, extents, mass_properties, quat_to_matrix
 from generation.assets.parts import corners
 from generation.probe import Probe
@@ -33,6 +32,9 @@ from generation.spec import (
     SceneSpec,
     TaskSpec,
 )
+
+if TYPE_CHECKING:
+    from generation.assets.importing.asset import ImportedAsset
 
 Array = NDArray[np.float64]
 

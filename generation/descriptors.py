@@ -38,29 +38,28 @@ def describe(thing: ObjectSpec) -> tuple[str, Callable[[], tuple[Array, Array]]]
     return shape_id(thing), lambda: (shape_descriptor(thing), colour_descriptor(thing))
 
 
-def shape_descriptor(thing: ObjectSpec, size: float | None = None) -> Array:
+def shape_descriptor(thing: ObjectSpec) -> Array:
     """What an object's visible surface looks like whatever way it is turned about its z axis.
 
     Distances of pairs of surface points (the D2 shape distribution, Osada et al. 2002), heights,
-    and distances from the axis, as quantiles. The Euclidean distance of two descriptors is in m.
-
-    Args:
-        thing: the object; its pose does not count.
-        size: scale the object to this largest distance of two of its points, m.
+    and distances from the axis, as quantiles. The Euclidean distance of two descriptors is in m;
+    that of an object scaled by a factor is scaled by it.
     """
     points, weights = surface(thing)
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    if size is not None:
-        scale = size / float(gaps.max())
-        points, gaps = points * scale, gaps * scale
     rows, columns = np.triu_indices(len(points), 1)
+    gaps = np.linalg.norm(points[rows] - points[columns], axis=1)
     kinds = (
-        _quantiles(gaps[rows, columns], weights[rows] * weights[columns], _QUANTILES),
+        _quantiles(gaps, weights[rows] * weights[columns], _QUANTILES),
         _quantiles(points[:, 2], weights, _QUANTILES),
         _quantiles(np.linalg.norm(points[:, :2], axis=1), weights, _QUANTILES),
     )
     # Of three views of one difference the mean counts, not the sum.
     return np.concatenate(kinds) / math.sqrt(len(kinds) * len(_QUANTILES))
+
+
+def diameter(thing: ObjectSpec) -> float:
+    """Diagonal in m of the box around the visible surface."""
+    return float(np.linalg.norm(np.ptp(surface(thing)[0], axis=0)))
 
 
 def colour_descriptor(thing: ObjectSpec) -> Array:

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from generation.descriptors import (
     describe,
+    diameter,
     layout_descriptor,
     look_descriptor,
-    shape_descriptor,
 )
 from generation.spec import ObjectSpec, SceneSpec
 from generation.wordings import instruction_diversity
@@ -35,6 +35,7 @@ SAMPLE = 1000  # members of which all pairs are compared
 SHAPE, COLOUR, LAYOUT = 0.008, 0.12, 0.06  # m, Oklab, m
 # Two scenes are alike if all of these together differ by less than one such step.
 _SHAPE_STEP, _COLOUR_STEP, _LAYOUT_STEP = 0.003, 0.05, 0.02
+_ONE_SIZE = 0.1  # m, to which objects of one family are scaled before they are compared
 _LISTED = 20  # pairs of scenes that are too close, named in the report
 
 
@@ -148,7 +149,7 @@ def _objects(
         "shape": _row(shape, 1e3, "mm"),
         "colour": _row(colour, 1e2, "oklab_100"),
         "families": len({thing.family for thing in things}),
-        "same_family_nearest_mm": _same_family([things[i] for i in first]),
+        "same_family_nearest_mm": _same_family([things[i] for i in first], shapes[first]),
     }
 
 
@@ -162,11 +163,11 @@ def _row(found: Spread, scale: float, unit: str) -> dict[str, Any]:
     }
 
 
-def _same_family(things: Sequence[ObjectSpec]) -> float | None:
+def _same_family(things: Sequence[ObjectSpec], shapes: Array) -> float | None:
     """Mean over families of the mean nearest distance at one size, mm; None without two alike."""
     families: dict[str, list[Array]] = {}
-    for thing in things:
-        families.setdefault(thing.family, []).append(shape_descriptor(thing, size=0.1))
+    for thing, shape in zip(things, shapes, strict=True):
+        families.setdefault(thing.family, []).append(shape * (_ONE_SIZE / diameter(thing)))
     found = [
         spread(np.stack(members), SHAPE).mean_nearest
         for _, members in sorted(families.items())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import struct
 import warnings
 from pathlib import Path
 
@@ -20,6 +21,8 @@ ROWS, COLUMNS = 256, 512
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
 _MAX_TEXT = 262_144  # characters that a scene file has for the picture
+# What PIL raises for damaged files, besides ValueError.
+_DAMAGED = (OSError, SyntaxError, EOFError, IndexError, KeyError, OverflowError, struct.error)
 _ASPECT = 0.02  # how far width / height may be from 2
 
 
@@ -41,7 +44,7 @@ def read_picture(path: str | Path) -> str:
                 f"{size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB are read: make it smaller"
             )
         data = path.read_bytes()
-        pixels = read_hdr(data) if data[:2] == b"#?" else _read_bitmap(data)
+        pixels = read_hdr(data) if data[:2] == b"#?" else read_bitmap(data)
     except OSError as error:
         raise ValueError(f"panorama {path.name!r}: {error.strerror or error}") from None
     except ValueError as error:
@@ -60,28 +63,32 @@ def _encoded(image: Picture.Image) -> str:
     raise AssertionError("512 x 256 pixels always fit at the lowest quality")
 
 
-def _read_bitmap(data: bytes) -> NDArray[np.uint8]:
-    """u8[h, w, 3] of a PNG or JPEG."""
+def read_bitmap(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """u8[h, w, 3] of a PNG or JPEG twice as wide as high; a JPEG may come out smaller than it is.
+
+    Raises:
+        ValueError: not such a picture, damaged, over `max_pixels`, or of another aspect.
+    """
     try:
         with warnings.catch_warnings():
             # Our own bound replaces PIL's two-step one, and is checked before any pixel is read.
             warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
             with Picture.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
-                _check_size(opened.width, opened.height)
+                _check_size(opened.width, opened.height, max_pixels)
                 opened.draft("RGB", (COLUMNS, ROWS))  # a JPEG is decoded at a fraction of its size
                 return np.asarray(opened.convert("RGB"))
     except Picture.DecompressionBombError:
-        raise ValueError(f"over {MAX_PIXELS // 10**6} million pixels: make it smaller") from None
-    except (OSError, SyntaxError, EOFError, IndexError, KeyError) as error:
+        raise ValueError(f"over {max_pixels // 10**6} million pixels: make it smaller") from None
+    except _DAMAGED as error:
         raise ValueError(f"not a readable PNG, JPEG or Radiance HDR picture ({error})") from None
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     if width < 2 or height < 1:
         raise ValueError(f"{width} x {height} pixels: too few for a panorama")
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise ValueError(
-            f"{width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read: "
+            f"{width} x {height} pixels; at most {max_pixels // 10**6} million are read: "
             "make it smaller"
         )
     if abs(width / height - 2.0) > _ASPECT:

@@ -46,7 +46,13 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
         return _without_goal(reading, chunks, prompt, families, notes)
     if reading.undoable and not reading.verbs:
         raise _undoable(reading.undoable, prompt)
-    request = _assembled(reading, prompt, families)
+    try:
+        request = _assembled(reading, prompt, families)
+    except ValueError:
+        if reading.verbs or reading.things[reading.goal[0][0]].definite:
+            raise
+        # "A bowl of fruit on a tablecloth" asks for nothing: it describes a scene.
+        return _without_goal(replace(reading, goal=None), chunks, prompt, families, notes)
     plain = not (request.extras or request.facts or notes or request.table or request.room)
     assert request.target is not None and request.receptacle is not None  # there is a goal
     single = request.target.count == request.receptacle.count == 1

@@ -16,19 +16,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from generation.access import CLEARANCE, REACH, TOP, hopeless, obstacles
+from generation.access import CLEARANCE, hopeless, obstacles
 from generation.assets.parts import rounded, yaw_quat
 from generation.carrying import Carriers, spread
 from generation.footprint import Footprint, Pose, apart, gap
-from generation.relations import NEXT_TO, relation_holds, stands_beside
-from generation.settling import MOVED, TURNED, LayoutError, Motion, settle, simulate
+from generation.relations import NEXT_TO, stands_beside
+from generation.settling import LayoutError, settle
 from generation.spec import SUPPORTS, ObjectSpec, SceneGraph
 
-__all__ = [
-    "CLEARANCE", "MOVED", "NEXT_TO", "REACH", "TOP", "TURNED", "WORKSPACES", "Difficulty",
-    "Footprint", "LayoutError", "Motion", "Pose", "Workspace", "gap", "place", "relation_holds",
-    "settle", "simulate",
-]  # fmt: skip
+__all__ = ["WORKSPACES", "Difficulty", "LayoutError", "Workspace", "place", "settle"]
 
 Array = NDArray[np.float64]
 Difficulty = Literal["easy", "full"]

@@ -44,7 +44,8 @@ UNRELATED = "under|below|beneath|underneath|above|between|in between|around|thro
 # What a wildcard noun admits: a tag of the families, or "" for anything.
 CATEGORIES = {
     "object": "", "thing": "", "item": "", "something": "", "anything": "", "stuff": "",
-    "somewhere": "", "everything": "", "receptacle": "", "toy": "toy", "fruit": "fruit",
+    "somewhere": "", "everything": "", "whatever": "",
+    "receptacle": "", "toy": "toy", "fruit": "fruit",
     "vegetable": "vegetable", "veggie": "vegetable", "food": "food", "snack": "food",
     "drink": "drink", "beverage": "drink",
     "container": "container", "vessel": "container", "surface": "surface", "tool": "office",
@@ -128,7 +129,8 @@ _WORDS = {
     "and": "and but yet as_well_as along_with together_with or & then_also also",
     "pronoun": "it them itself themselves him",
     "one": "one ones",
-    "filler": "by_the_handle by_its_handle by_the_rim by_the_edge by_the_stem by_its_stem "
+    "filler": "a_bit a_little_bit "
+    "by_the_handle by_its_handle by_the_rim by_the_edge by_the_stem by_its_stem "
     "on_its_side on_the_left on_the_right to_the_left to_the_right at_the_back in_the_back "
     "in_the_middle in_the_center in_the_centre in_the_front at_the_front to_me to_us for_us "
     "rather please can could you would i robot kindly now just up down over then be let here "

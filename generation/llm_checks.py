@@ -39,7 +39,7 @@ def check_named(
     """ValueError unless every family in `named` occurs."""
     missing = [name for name in named if name not in {node.family for node in nodes}]
     if missing:
-        nouns = " and ".join(repr(families[name].nouns[0]) for name in missing)
+        nouns = " and ".join("/".join(families[name].nouns) for name in missing)
         raise ValueError(f"the sentence names {nouns}, but no object has this noun: add it")
 
 

@@ -98,6 +98,9 @@ def generate_asset(
 class HunyuanProvider:
     """Client of Hunyuan3D's `api_server.py` and of servers that speak like it.
 
+    As published, that server takes pictures only, and texts where its text-to-image model is
+    switched on.
+
     Attributes:
         url: such as "http://localhost:8081".
         licence: Tencent's licence forbids training other models with the outputs; a server with

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
-import io
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from generation.assets.parts import rounded
-from generation.equirectangular import read_picture
+from generation.equirectangular import read_bitmap, read_picture
 from generation.interiors.caster import picture
 from generation.interiors.plans import PLANS
 from generation.spec import Background, Room
@@ -85,16 +83,13 @@ def _painted(style: str, variant: int, rows: int, columns: int) -> NDArray[np.ui
 @functools.lru_cache(maxsize=16)
 def _decoded(text: str) -> NDArray[np.uint8]:
     try:
-        data = base64.b64decode(text, validate=True)
-        with Picture.open(io.BytesIO(data), formats=("JPEG", "PNG")) as opened:
-            if opened.width * opened.height > _MAX_PIXELS:
-                raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
-            rows, columns = PANORAMA
-            image = opened.convert("RGB").resize((columns, rows), Picture.Resampling.LANCZOS)
-    except (binascii.Error, OSError, SyntaxError, ValueError) as error:
+        small = read_bitmap(base64.b64decode(text, validate=True), _MAX_PIXELS)
+    except ValueError as error:
         raise ValueError(
             f"the background's picture cannot be read ({error}): make it with read_picture"
         ) from None
+    rows, columns = PANORAMA
+    image = Picture.fromarray(small).resize((columns, rows), Picture.Resampling.LANCZOS)
     pixels = np.array(image)
     pixels.flags.writeable = False
     return pixels

@@ -2,9 +2,10 @@
 
 `words.npz` holds 56 numbers for each of 21,488 noun senses of WordNet 3.0 (Princeton University,
 WordNet licence): the embedding of the sense's gloss by the sentence encoder all-MiniLM-L6-v2
-(Apache-2.0), reduced by principal components, and the tree of hypernyms. A vector knows what a
-thing is used for, the tree knows what kind of thing it is; on everyday nouns the mean of both finds
-the right family twice as often as averaged subword vectors, which do not see whole words.
+(Apache-2.0), reduced by principal components, and the tree of hypernyms; see words_licence.txt,
+and `word_table` for how it is made. A vector knows what a thing is used for, the tree knows what
+kind of thing it is; on everyday nouns the mean of both finds the right family twice as often as
+averaged subword vectors, which do not see whole words.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ _LIKE = {
     "pumpkin": "melon,watermelon,cantaloupe,cabbage,cauliflower", "banana": "plantain",
     "carrot": "parsnip,radish,beet,turnip", "cucumber": "celery,asparagus,leek,gherkin",
     "onion": "garlic,fennel,artichoke", "pepper": "chili,broccoli", "potato": "yam,ginger",
-    "loaf": "baguette,scone,bun", "donut": "pretzel,cookie,biscuit", "chocolate": "candy,fudge",
+    "loaf": "baguette,scone,bun,roll",
+    "donut": "pretzel,cookie,biscuit", "chocolate": "candy,fudge",
     "burger": "hotdog,taco", "spoon": "spatula,whisk", "fork": "tongs,chopstick",
     "knife": "dagger,razor,scissors", "screwdriver": "wrench,chisel,pliers,drill,key",
     "brush": "toothbrush,comb,broom,hairbrush", "torch": "lantern,lamp",

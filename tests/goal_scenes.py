@@ -8,6 +8,8 @@ from typing import Any
 from generation import ObjectSpec, Part, SceneSpec
 from generation.spec import Background, Edge, Look, Node, Relation, Role, SceneGraph, TaskSpec
 
+Tie = tuple[str, Relation, str]
+
 
 def box(half: tuple[float, float, float], z: float, **more: Any) -> Part:
     return Part(shape="box", size=half, pos=(0.0, 0.0, z), **more)
@@ -54,9 +56,7 @@ def tray(role: Role, *pos: float, half: float = 0.07) -> ObjectSpec:
     return thing("tray", role, (floor, *walls), pos, place=place)
 
 
-def scene(
-    goal: Relation, *objects: ObjectSpec, edges: tuple[tuple[str, Relation, str], ...] = (), **more
-) -> SceneSpec:
+def scene(goal: Relation, *objects: ObjectSpec, edges: tuple[Tie, ...] = (), **more) -> SceneSpec:
     """A scene of these objects, the first two of which the goal relates."""
     target, other = objects[:2]
     nodes = tuple(Node(name=o.name, noun=o.noun, role=o.role, family=o.family) for o in objects)
@@ -89,7 +89,7 @@ def goal_scenes() -> list[SceneSpec]:
     top = (0.0, 0.0, 0.05, 0.02)
     low = block("brick", "receptacle", 0.28, 0.06, 0.0, 0.2, half=0.025, place=top)
     other = block("cube", "distractor", 0.34, -0.04, 0.0, 0.0, half=0.015)
-    inside = (("die", "in", "tray"),)
+    inside: tuple[Tie, ...] = (("die", "in", "tray"),)
     behind = block("die", "target", 0.36, -0.06, 0.0, 0.0)
     return [
         scene("on", in_tray, board("receptacle", 0.28, 0.08, 0.0, 0.0), dish, edges=inside),

@@ -20,9 +20,12 @@ from generation import (
     save_scenes,
     slot_template,
 )
+from generation.access import CLEARANCE
 from generation.compile import SPECK
-from generation.layout import CLEARANCE, WORKSPACES, Footprint, Pose, gap, simulate
+from generation.footprint import Footprint, Pose, gap
+from generation.layout import WORKSPACES
 from generation.relations import carrier
+from generation.settling import simulate
 from generation.spec import TABLE
 
 

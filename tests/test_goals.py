@@ -26,12 +26,14 @@ from sim.expert import expert_action
 from sim.randomize import Randomization
 from sim.rearrange import Things, shift_objects
 from sim.recording import scene_mjcf
+from sim.render import Camera, Light, default_backdrop, render
+from sim.rig import make_rig
 from sim.robots import get_robot
 from sim.robots.kinematics import body_poses, quat_to_mat
 from sim.scene_batch import build_scene_batch
 from sim.scene_looks import choose_panoramas, hull_planes
 from sim.scene_objects import groups_of
-from sim.view import picture
+from sim.view import geoms_of
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -41,7 +43,7 @@ related = jax.jit(goals.related, static_argnames="near")
 EACH = 3  # episodes of every scene
 
 
-def moved(spec: Any, xy: tuple[float, float], yaw: float):
+def moved(spec: Any, xy: Any, yaw: float):
     quat = (float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2)))
     return spec.model_copy(update={"pos": (float(xy[0]), float(xy[1]), 0.0), "quat": quat})
 
@@ -190,7 +192,8 @@ def played():
             return expert_action(view, env.rig.robot, env.tool_yaw(state)), facts
 
         end, out, records = env.advance(batch, start, act, 70)
-        return start, end, out, records
+        labels = env.located(batch, start), env.privileged(batch, start)
+        return start, end, out, records, labels
 
     return scenes, env, batch, *play(batch, jax.random.split(jax.random.key(0), n))
 
@@ -205,7 +208,7 @@ def objects_at(spec, qpos: np.ndarray) -> list:
 
 
 def test_the_expert_reaches_every_goal(played):
-    scenes, _, _, _, end, out, _ = played
+    scenes, _, _, _, end, out, *_ = played
     solved = np.asarray(out.success).reshape(EACH, -1)
     assert solved.mean() > 0.9, dict(zip(NAMES, solved.mean(0), strict=True))
     assert (solved.sum(0) >= 2).all(), dict(zip(NAMES, solved.sum(0), strict=True))
@@ -217,7 +220,7 @@ def test_the_expert_reaches_every_goal(played):
 
 def test_starts_are_sound(played):
     """No goal holds at a start, supports do, and the place for the target is free and near."""
-    scenes, env, _, start, *_, (place, success, _) = played
+    scenes, env, _, start, _, _, (place, success, _), _ = played
     assert not np.asarray(success[0]).any()
     for i, qpos in enumerate(np.asarray(start.physics.qpos)):
         spec = scenes[i % len(scenes)]
@@ -235,7 +238,7 @@ def test_starts_are_sound(played):
 
 
 def test_progress_is_paid_for_every_goal(played):
-    _, _, _, _, _, out, (_, _, potential) = played
+    *_, out, (_, _, potential), _ = played
     first, best = np.asarray(potential[0]), np.asarray(potential).max(0)
     reward, solved = np.asarray(out.reward), np.asarray(out.success)
     assert (best[solved] > 0.5).all() and first.max() < 0.25
@@ -243,12 +246,11 @@ def test_progress_is_paid_for_every_goal(played):
 
 
 def test_privileged_and_located_know_the_place(played):
-    _, env, batch, start, *_ = played
-    view = env.view(batch, start)
-    assert env.privileged(batch, start).shape == (len(view.goal), task.PRIVILEGED_SIZE)
-    np.testing.assert_allclose(env.located(batch, start)[:, 3:6], 10.0 * view.place, atol=1e-6)
-    beside = np.asarray(goals.is_spatial(view.goal))
-    assert not np.asarray(view.place)[beside, 2].any()
+    scenes, *_, (place, _, _), (located, privileged) = played
+    assert privileged.shape == (EACH * len(scenes), task.PRIVILEGED_SIZE)
+    np.testing.assert_allclose(located[:, 3:6], 10.0 * place[0], atol=1e-5)
+    beside = [s.task.relation not in SUPPORTS for s in scenes] * EACH
+    assert not np.asarray(place)[0, beside, 2].any()
 
 
 @pytest.mark.slow
@@ -269,9 +271,9 @@ def test_goals_beside_things_on_mjx():
 
 
 def hull_scene(seed: int = 0):
-    """A die that is drawn as a hull of twenty points, and the scene without."""
+    """A die that is drawn as a hull of sixteen points, and the scene without."""
     rng = np.random.default_rng(seed)
-    points = rng.normal(size=(20, 3))
+    points = rng.normal(size=(16, 3))
     points = np.round(0.04 * points / np.linalg.norm(points, axis=1, keepdims=True), 5)
     half = tuple((np.abs(points).max(0) + 1e-5).tolist())
     hull = Part(
@@ -308,26 +310,28 @@ def test_planes_contain_the_hull():
 def test_a_hull_is_drawn_where_it_is():
     """Depth and outline of a hull in a scene against rays in float64; the other scene has none."""
     points, spec, plain = hull_scene()
-    env, batch = vj.make_env(
-        [spec, plain], num_envs=2, backend="native", randomization=Randomization.none()
-    )
+    robot = get_robot("widowx")
+    batch = build_scene_batch([spec, plain], robot, np.ones((2, 1, 1), np.int32))
     planes = np.asarray(batch.geom_planes)
     assert planes.shape[:2] == (2, 1) and not planes[1].any()
     geom = batch.geom_types.index("convex")
     assert np.asarray(batch.geom_visible)[:, geom].tolist() == [True, False]
 
+    camera = make_rig(robot).fixed_camera(jnp.zeros((2, 3)))
+    light = Light(jnp.tile(jnp.array([0.0, 0.0, -1.0]), (2, 1)), jnp.ones((2, 3)), jnp.ones((2, 3)))
+
     @jax.jit
     def look(batch):
-        state = env.start(batch, jax.random.split(jax.random.key(0), 2), jnp.arange(2))
-        xpos, xmat = body_poses(batch.tree, state.physics.qpos)
-        image = picture(env.rig, batch, state.episode, xpos, xmat, 64)
+        xpos, xmat = body_poses(batch.tree, batch.qpos0)
+        geoms = geoms_of(batch, jnp.arange(2), xpos, xmat)
+        seen = Camera(*camera, jnp.full(2, robot.fixed_camera.fovy))
+        image = render(geoms, seen, light, default_backdrop(2), height=64, width=64, shadows=False)
         return image.segmentation, image.depth, xpos, xmat
 
     segmentation, depth, xpos, xmat = (np.asarray(x, float) for x in look(batch))
     seen = segmentation[0] == geom
     assert seen.sum() > 30 and not (segmentation[1] == geom).any()
-    mount = env.rig.robot.fixed_camera
-    position, axes = (np.asarray(x[0], float) for x in env.rig.fixed_camera(jnp.zeros((1, 3))))
+    position, axes = (np.asarray(x[0], float) for x in camera)
     part, body = spec.objects[0].parts[1], batch.object_bodies[0]
     local = np.asarray(quat_to_mat(jnp.array(part.quat)), float)
     turn = xmat[0, body] @ local
@@ -335,7 +339,7 @@ def test_a_hull_is_drawn_where_it_is():
     faces = ConvexHull(points).equations
     pixel = (np.arange(64) + 0.5) / 32.0 - 1.0
     u, v = np.meshgrid(pixel, -pixel)
-    tan = np.tan(0.5 * mount.fovy)
+    tan = np.tan(0.5 * robot.fixed_camera.fovy)
     ray = np.stack([u * tan, v * tan, -np.ones_like(u)], -1) @ axes.T  # unit depth
     start, ray = (position - centre) @ turn, ray @ turn
     along, ahead = ray @ faces[:, :3].T, -(start @ faces[:, :3].T + faces[:, 3])

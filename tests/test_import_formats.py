@@ -20,7 +20,7 @@ from generation.assets.bounded_xml import parse_xml
 from generation.assets.importing.asset import AssetError
 from generation.assets.sources import find_sources
 from generation.assets.urdf import read_urdf
-from generation.assets.urdf_import import as_noun, shapes_to_pieces, split
+from generation.assets.urdf_import import as_noun, import_urdf, shapes_to_pieces, split
 from tests.asset_samples import glb, urdf_text, write_embodiedgen_asset, write_embodiedgen_task
 
 BOX = '<geometry><box size="0.1 0.2 0.3"/></geometry>'
@@ -246,6 +246,14 @@ def test_packages_are_found_inside_the_folder_that_was_named(tmp_path, name):
     assert shape.file == tmp_path / "pkg" / "meshes" / "x.obj"
     with pytest.raises(AssetError):
         read_urdf(path)
+
+
+def test_a_room_is_no_asset_unless_its_unit_says_otherwise(tmp_path):
+    room = '<visual><geometry><box size="5 4 2.5"/></geometry></visual>'
+    path = urdf(tmp_path, robot(link("room", room)))
+    with pytest.raises(AssetError, match=r"5\.0 m long: furniture or a room"):
+        import_urdf(path)
+    assert import_urdf(path, unit="cm", noun="box").draft.height == pytest.approx(0.025, abs=1e-3)
 
 
 # --------------------------------------------------------------------- EmbodiedGen assets

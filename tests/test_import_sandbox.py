@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -70,8 +71,8 @@ def chain(tmp_path, monkeypatch):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(CHAIN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "staging"))
-    (tmp_path / "staging").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "st aging"))
+    (tmp_path / "st aging").mkdir()
     (tmp_path / "in").mkdir()
 
     def write(name: str, text: str) -> Path:
@@ -105,7 +106,7 @@ def test_limits_and_crashes_cost_their_own_file_only(chain, tmp_path):
     for word, result in results.items():
         assert result.asset is None and "\n" not in result.reason
         assert re.search(reasons[word], result.reason), (word, result.reason)
-    assert not list((tmp_path / "staging").iterdir())
+    assert not list((tmp_path / "st aging").iterdir())
 
 
 def test_the_clock_limits_what_sleeps(chain):
@@ -119,8 +120,37 @@ def test_closing_the_run_ends_its_processes(chain, tmp_path):
     run = run_jobs(jobs, processes=2)
     assert next(run).asset is not None
     run.close()
-    assert not list((tmp_path / "staging").iterdir())
-    assert not _alive(str(tmp_path / "staging"))
+    assert not list((tmp_path / "st aging").iterdir())
+    assert not _alive(str(tmp_path / "st aging"))
+
+
+def test_a_sandbox_that_dies_is_replaced(chain):
+    bounds = Bounds(wall_s=5)
+    jobs = [Job("mesh", chain("a.glb", "sleep")), Job("mesh", chain("b.glb", "good 0.02"))]
+    jobs.append(Job("mesh", chain("c.glb", "good 0.03")))
+    run = run_jobs(jobs, processes=2, bounds=bounds)
+    first = next(run)
+    assert first.asset is not None
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            line = (path.parent / "cmdline").read_bytes()
+            if parent == os.getpid() and b"sandbox_process" in line:
+                os.kill(int(path.parent.name), signal.SIGKILL)
+    rest = {result.job.path.name: result for result in run}
+    assert "ended unexpectedly" in rest["a.glb"].reason
+    assert len(rest) == 2 and (rest["c.glb"].asset or "unexpectedly" in rest["c.glb"].reason)
+
+
+def test_a_sandbox_that_cannot_run_rejects_every_file_and_says_why(chain, tmp_path, monkeypatch):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no module named numpy >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    jobs = [Job("mesh", chain(f"{k}.glb", "good 0.02")) for k in range(3)]
+    results = list(run_jobs(jobs, processes=2))
+    assert len(results) == 3
+    assert all("ended unexpectedly (no module named numpy)" in r.reason for r in results)
 
 
 def _alive(word: str) -> list[str]:
@@ -155,7 +185,7 @@ def test_an_import_goes_on_and_remembers(chain, tmp_path):
     assert again.imported[0].asset == again.imported[1].asset and not again.rejected
     assert library.get(gone) and len(library.ids()) == 2
     with pytest.raises(ValueError, match="nothing to import in"):
-        import_sources([tmp_path / "staging"], AssetLibrary(tmp_path / "x"))
+        import_sources([tmp_path / "st aging"], AssetLibrary(tmp_path / "x"))
 
 
 def test_a_source_is_known_by_content_options_and_what_lies_beside_it(tmp_path):
@@ -186,7 +216,7 @@ def test_a_killed_import_leaves_whole_assets_and_continues(chain, tmp_path):
         "import_sources([sys.argv[1]], AssetLibrary(sys.argv[2]))"
     )
     library = AssetLibrary(tmp_path / "lib")
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "staging")}
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "st aging")}
     running = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "in"), str(library.root)],
         cwd=ROOT,

@@ -12,8 +12,9 @@ from generation_scenes import box
 from generation import ObjectSpec, Part, SceneGraph, SceneSpec, TaskSpec
 from generation.access import goal_spot, obstacles
 from generation.footprint import lowest, standing
-from generation.layout import LayoutError, place, settle, simulate
+from generation.layout import LayoutError, place, settle
 from generation.relations import NEXT_TO, edge_holds, on_table, relation_holds
+from generation.settling import simulate
 from generation.spec import Background, Edge, Look, Node
 
 FLOOR, RIM = 0.004, 0.04

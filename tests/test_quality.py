@@ -16,7 +16,7 @@ from generation import ObjectSpec, SceneGraph, SceneSpec, TaskSpec, design, insp
 from generation.asset_quality import fit_error, inspect_asset, summarise_assets
 from generation.assets.importing.asset import ImportedAsset
 from generation.assets.parts import Draft
-from generation.descriptors import colour_descriptor, oklab, shape_descriptor
+from generation.descriptors import colour_descriptor, diameter, oklab, shape_descriptor
 from generation.diversity import diversity, effective_number, farthest_points, pairwise, spread
 from generation.quality import inspect_scene, summarise
 from generation.spec import Background, Edge, Look, Node, Part, Provenance, Role
@@ -242,8 +242,11 @@ def test_shape_is_metric_and_blind_to_pose() -> None:
     assert shape_descriptor(large) == pytest.approx(2.0 * small)
     # All heights and distances double, so the distance is the size of the smaller one.
     assert np.linalg.norm(shape_descriptor(large) - small) == pytest.approx(np.linalg.norm(small))
-    assert shape_descriptor(large, size=0.1) == pytest.approx(shape_descriptor(BLOCK, size=0.1))
-    assert np.linalg.norm(shape_descriptor(CAN, 0.1) - shape_descriptor(BLOCK, 0.1)) > 0.005
+    assert diameter(large) == pytest.approx(0.06 * math.sqrt(3.0), rel=0.05)
+    found = diversity([SCENE, made(large, PLATE, CAN)])["objects"]
+    # Two cubes are one shape in two sizes.
+    assert found["distinct"] == 4
+    assert found["same_family_nearest_mm"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_colour_is_that_of_oklab() -> None:

@@ -245,7 +245,10 @@ def test_a_bomb_announced_in_a_header_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_scene_with_a_damaged_picture_says_so() -> None:
-    for text in ("AAAA", base64.b64encode(b"\xff\xd8\xff\xe0 not a JPEG").decode(), "A"):
+    out = io.BytesIO()
+    Image.new("L", (4000, 2000)).save(out, "PNG")  # 8 million pixels in a few bytes
+    for data in (b"", b"\xff\xd8\xff\xe0 not a JPEG", out.getvalue()):
+        text = base64.b64encode(data).decode() or "A"
         with pytest.raises(ValueError, match="picture cannot be read"):
             panorama(Background(picture=text))
 

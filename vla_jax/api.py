@@ -95,7 +95,8 @@ def make_env(
         image_size: side of the fixed camera's picture, pixels.
         robot: name in the robot registry.
         tokenizer: of a trained policy; by default one made of the scenes' own words.
-        panoramas: u8[h, w, 3] equirectangular pictures of surroundings, given to scenes in turn.
+        panoramas: u8[h, w, 3] equirectangular pictures of surroundings, given to scenes in turn
+            instead of their own rooms.
         **settings: further fields of EnvConfig.
 
     Returns:

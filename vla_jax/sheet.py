@@ -20,7 +20,7 @@ _FINE = 3  # rays per pixel and axis
 _TOGETHER = 4  # scenes drawn at a time: memory grows with them
 # Where the photographer stands and what is looked at (m), and how wide the lens is (rad): all of
 # the workspace is in view ...
-_CAMERA = ((0.78, 0.36, 0.52), (0.25, 0.0, 0.005), math.radians(42.0))
+_CAMERA = ((0.80, 0.37, 0.41), (0.22, -0.005, 0.035), math.radians(45.0))
 # ... or one object, from the same side.
 _AWAY, _ABOVE, _CLOSE = (0.34, 0.23, 0.31), 0.03, math.radians(34.0)
 

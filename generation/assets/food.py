@@ -76,6 +76,7 @@ def banana(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
 
 def pear(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
     """A pear: a belly, a slim top and a stalk."""
+    stalk = 0.005 if compact else rng.uniform(0.002, 0.012)
     radius = pick(rng, 0.0135, 0.016, size) if compact else pick(rng, 0.016, 0.023, size)
     belly = radius * span(rng, "", compact, (1.6, 1.9), (1.4, 2.1))
     height = belly + radius * span(rng, "", compact, (0.7, 1.1), (0.5, 1.6))
@@ -86,7 +87,7 @@ def pear(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
             (0, 0, (height + belly * 0.85) / 2), None),
         ellipsoid((radius, radius, belly / 2), (0, 0, belly / 2), paint),
         ellipsoid((top, top, height * 0.3), (0, 0, height * 0.7), paint),
-        disc(0.0016, height, height + radius * rng.uniform(0.2, 0.7), STALK),
+        disc(0.0016, height, height + stalk, STALK),
     ]  # fmt: skip
     return finish(
         parts, density=900, friction=rng.uniform(0.8, 1.0),
@@ -107,7 +108,7 @@ def lemon(rng: Rng, size: str, paint: Paint, compact: bool) -> Draft:
             paint.darker(),
         ),
     ]  # fmt: skip
-    if chance(rng):
+    if not compact and chance(rng):
         at = (-length * 0.5, 0, width / 2)
         parts.append(tube(width * rng.uniform(0.06, 0.12), width * rng.uniform(0.2, 0.5), at, LEAF))
     return finish(

@@ -260,5 +260,5 @@ def doctor_line(library: AssetLibrary, asset: str) -> str:
         words.append(f"licence {record.licence} FORBIDS TRAINING")
     for key in ("found", "repaired", "warnings"):
         if isinstance(lines := report.get(key), list) and lines:
-            words.append(f"{key}: {'; '.join(str(line) for line in lines)[:300]}")
+            words.append(f"{key}: {'; '.join(str(line) for line in lines)[:200]}")
     return " · ".join(words)

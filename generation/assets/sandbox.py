@@ -112,6 +112,7 @@ class _Keeper:
     def __init__(self) -> None:
         self.ends: dict[str, int] = {}  # folder -> exit status
         self.last_words = ""  # of one that died
+        self.life = 0  # how many there were
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._rest = b""
@@ -143,7 +144,7 @@ class _Keeper:
             self.close()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            _, folder, status = line.decode().split(" ")
+            folder, _, status = line.decode().removeprefix("end ").rpartition(" ")
             self.ends[folder] = int(status)
 
     @property
@@ -154,7 +155,7 @@ class _Keeper:
     def _start(self) -> None:
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         path = os.pathsep.join([str(_HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._rest = b""
+        self._rest, self.life = b"", self.life + 1
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "generation.assets.sandbox_process"],
@@ -200,14 +201,21 @@ class _Run:
         (self.folder / "job.json").write_text(json.dumps(order))
         self.began, self.late = time.monotonic(), False
         keeper.tell("run", self.folder)
+        self.life = keeper.life
 
     def ended(self) -> bool:
         """Whether the process is through; one that is late is killed."""
-        if str(self.folder) in self.keeper.ends or not self.keeper.alive:
+        if str(self.folder) in self.keeper.ends:
             return True
-        if not self.late and time.monotonic() - self.began > self.bounds.wall_s:
+        if self.life != self.keeper.life or not self.keeper.alive:
+            return True  # it ended with the sandbox in which it ran
+        over = time.monotonic() - self.began - self.bounds.wall_s
+        if over > 0 and not self.late:
             self.late = True
             self.keeper.tell("kill", self.folder)
+        elif over > 2 * _GRACE_S:  # the sandbox itself does not answer
+            self.keeper.close()
+            return True
         return False
 
     def result(self) -> Result:

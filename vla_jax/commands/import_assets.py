@@ -166,7 +166,7 @@ def _draw(harvest: Harvest, library: AssetLibrary, path: Path) -> Path:
     things = [library.record(asset).thing for asset in ids[:_PICTURES]]
     pictures = np.stack([portrait(thing.parts) for thing in things])
     captions = [
-        f"{thing.noun} {asset[:8]} {thing.height * 100:.1f} cm"
+        f"{thing.noun}, {thing.height * 100:.1f} cm, {asset[:8]}"
         for thing, asset in zip(things, ids, strict=False)
     ]
     title = f"{len(things)} of {len(ids)} assets" if len(things) < len(ids) else ""

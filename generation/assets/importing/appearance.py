@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from trimesh.visual import ColorVisuals, TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from generation.assets.colours import COLOURS
 from generation.assets.importing.asset import Array, Piece
@@ -65,7 +67,7 @@ def exposed(samples: Samples, solid: Solid) -> Samples:
         beside = samples.points + side * solid.pitch * samples.normals
         index = np.rint((beside - solid.origin) / solid.pitch).astype(int)
         within = ((index >= 0) & (index < solid.cells.shape)).all(axis=1)
-        index = np.where(within[:, None], index, 0)
+        index = np.where(within.reshape(-1, 1), index, 0)
         hidden &= within & solid.cells[tuple(index.T)]
     if hidden.mean() > 0.9:  # nothing would be left to average
         return samples
@@ -134,7 +136,9 @@ def to_glb(pieces: Sequence[Piece], kept: NDArray[np.bool_]) -> tuple[bytes, int
         scene.add_geometry(mesh, geom_name=f"piece{k}")
     # The scene is z up; glTF is y up.
     scene.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0]))
-    return bytes(scene.export(file_type="glb")), count
+    data = scene.export(file_type="glb")
+    assert isinstance(data, bytes)  # for this format
+    return data, count
 
 
 def _visual(piece: Piece, mask: NDArray[np.bool_], target: int) -> trimesh.Trimesh:
@@ -150,26 +154,25 @@ def _visual(piece: Piece, mask: NDArray[np.bool_], target: int) -> trimesh.Trime
         if face_rgb is not None:
             face_rgb = face_rgb[_nearest(centres, vertices[faces].mean(axis=1))]
     mesh = trimesh.Trimesh(vertices, faces, process=False)
-    visual = trimesh.visual
     if face_rgb is not None:
-        mesh.visual = visual.ColorVisuals(mesh, face_colors=_bytes(face_rgb))
+        mesh.visual = ColorVisuals(mesh, face_colors=_bytes(face_rgb))
     elif piece.vertex_rgb is not None:
-        mesh.visual = visual.ColorVisuals(mesh, vertex_colors=_bytes(piece.vertex_rgb[used][own]))
+        mesh.visual = ColorVisuals(mesh, vertex_colors=_bytes(piece.vertex_rgb[used][own]))
     elif piece.uv is not None and piece.image is not None:
-        mesh.visual = visual.TextureVisuals(uv=piece.uv[used][own], material=_material(piece))
+        mesh.visual = TextureVisuals(uv=piece.uv[used][own], material=_material(piece))
     else:
         rgb = np.array([piece.rgb if piece.rgb is not None else UNPAINTED])
-        material = visual.material.PBRMaterial(baseColorFactor=_bytes(rgb)[0])
-        mesh.visual = visual.TextureVisuals(uv=None, material=material)
+        material = PBRMaterial(baseColorFactor=_bytes(rgb)[0])
+        mesh.visual = TextureVisuals(uv=None, material=material)
     return mesh
 
 
-def _material(piece: Piece) -> trimesh.visual.material.PBRMaterial:
+def _material(piece: Piece) -> PBRMaterial:
     from PIL import Image
 
     assert piece.image is not None  # the caller has looked
     factor = None if piece.rgb is None else _bytes(np.array([piece.rgb]))[0]
-    return trimesh.visual.material.PBRMaterial(
+    return PBRMaterial(
         baseColorTexture=Image.fromarray(piece.image), baseColorFactor=factor,
         metallicFactor=0.0, roughnessFactor=0.8,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from generation.assets.importing import nouns, split
 from generation.assets.importing.appearance import Samples, exposed
-from generation.assets.importing.asset import Array, AssetError
+from generation.assets.importing.asset import Array, AssetError, Faces
 from generation.assets.importing.clean import Surface
 from generation.assets.importing.collide import Body, collision_body, container_cells, is_convex
 from generation.assets.importing.fit import MAX_COLLIDING
@@ -37,13 +37,17 @@ _FOOT = 0.0015  # m, half height of the foot under what would roll
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known of a thing beside its mesh; None or "" is unknown."""
+    """What is known of a thing beside its mesh; None or "" is unknown.
+
+    `rolls` lets it touch the table with spheres and capsules.
+    """
 
     noun: str
     prior: Prior
     material: str
     mass: float | None
     friction: float | None
+    rolls: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def build_body(
     samples = exposed(samples, solid)
     convex = is_convex(solid, used)
     basin = None if convex else _basin(solid, solid.cells)
-    balls = not hints.prior.stands
+    balls = hints.rolls
     cells = [split.whole(solid)]
     if not convex:
         coarse = fill(surface, np.array([0.0, 0.0, 1.0]), _SEARCH_CELLS)
@@ -99,7 +103,7 @@ def build_body(
     friction = hints.friction or substance.friction
     parts, density = _steady(fitted, solid, mass, friction, warnings)
     if basin is not None:
-        walls = split.merged(_walls(solid, basin), solid.pitch, _VISIBLE_SHAPES)
+        walls = split.decompose(solid, _VISIBLE_SHAPES, start=_walls(solid, basin))
         if split.excess(walls, solid.pitch) < split.excess(cells, solid.pitch):
             cells = walls
     hulls = tuple(split.hull_points(cell, vertices, faces, solid) for cell in cells)
@@ -162,7 +166,7 @@ def _walls(solid: Solid, basin: Surface2D) -> list[split.Cell]:
     return [cell for group in groups for cell in group]
 
 
-def _mass(solid: Solid, vertices: Array, faces: Array, substance: nouns.Material) -> float:
+def _mass(solid: Solid, vertices: Array, faces: Faces, substance: nouns.Material) -> float:
     """Mass in kg of the solid, or of its walls if it is a hollow thing modelled as solid."""
     volume = solid.properties.volume
     if substance.wall:

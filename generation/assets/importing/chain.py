@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from generation.assets.importing.solid import fill
 from generation.assets.licences import training_use
 from generation.spec import Provenance
 
+_ROUND = math.radians(5.0)  # tilt at which a round body is over
 MIN_LENGTH, MAX_LENGTH = 0.005, 1.0  # m, longest side of what can be on the table
 
 
@@ -155,7 +157,9 @@ def build_asset(
             rests, solid, outline.points[outline.vertices], prior, noun, up
         )
         log.decide("up", reason, sure)
-    hints = Hints(noun, prior, material, mass, friction)
+    # What has no upright pose may roll, and so may what is round and unknown.
+    rolls = not prior.stands or (known == "none" and chosen.tip < _ROUND)
+    hints = Hints(noun, prior, material, mass, friction, rolls)
     body, error = None, None
     # The parts of a thing can be less steady than the thing: then another pose is tried.
     for rest in [chosen, *(r for r in rests if r is not chosen)][:3]:

@@ -119,8 +119,8 @@ def simplified(vertices: Array, faces: Faces, target: int) -> tuple[Array, Faces
         raise ImportError(
             "importing large meshes needs fast-simplification: pip install 'vla-jax[assets]'"
         ) from None
-    out, cut = fast_simplification.simplify(
-        vertices.astype(np.float32), faces.astype(np.int32), target_count=target
+    out, cut, *_ = fast_simplification.simplify(
+        vertices, faces.astype(np.int32), target_count=target
     )
     if len(cut) == 0:
         return vertices, faces
@@ -152,7 +152,7 @@ def _components(count: int, faces: Faces) -> tuple[int, NDArray[np.int32]]:
     graph = coo_matrix((np.ones(len(a), bool), (a, b)), shape=(count, count))
     labels = connected_components(graph, directed=False)[1]
     names, own = np.unique(labels[faces[:, 0]], return_inverse=True)
-    return len(names), own.reshape(-1)
+    return len(names), np.asarray(own.reshape(-1), np.int32)
 
 
 def components_of(vertices: Array, faces: Faces) -> list[NDArray[np.int64]]:

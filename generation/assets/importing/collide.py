@@ -19,6 +19,7 @@ from generation.assets.importing.solid import Solid
 
 _CONVEX = 0.97  # share of its hull that a solid fills to be taken as convex
 _HOLLOW_BONUS = 0.05  # of the hull's volume, for keeping a hollow open
+_STANDS_OUT = 1.08  # against the other walls, of what is a handle or a spout
 _SQUARE = 0.87  # share of its bounding rectangle that a floor fills to be one
 _INSCRIBED = 0.76  # half side of a square whose corners lie 8 % outside the circle of radius 1
 _PART_COST = 0.004  # share of the hull's volume that a further part must gain
@@ -49,12 +50,15 @@ def is_convex(solid: Solid, vertices: Array) -> bool:
 def container_cells(
     solid: Solid, basin: Surface2D, bottom: float, sides: int
 ) -> list[list[split.Cell]]:
-    """A floor and `sides` walls around the axis of a hollow, each with its separate parts."""
+    """A floor and `sides` walls around the axis of a hollow, then what stands out from a wall.
+
+    Each with its separate parts.
+    """
     points = solid.points()
     low, high = points.min(axis=0), points.max(axis=0)
     x, y = _axis(basin, low, high)
     floor = bottom + basin.z
-    planes = [[(0.0, 0.0, 1.0, floor)]]
+    planes: list[list[tuple[float, ...]]] = [[(0.0, 0.0, 1.0, floor)]]
     angles = _corner_angles(sides, high - low)
     for k, start in enumerate(angles):
         end = angles[(k + 1) % sides]
@@ -63,7 +67,30 @@ def container_cells(
             normal = (sign * math.sin(theta), -sign * math.cos(theta), 0.0)
             rows.append((*normal, normal[0] * x + normal[1] * y))
         planes.append(rows)
+    if sides != 4:
+        planes += _handles(planes, angles, points, np.array([x, y, 0.0]))
     return [split.by_planes(solid, [rows]) for rows in planes]
+
+
+def _handles(
+    planes: list[list[tuple[float, ...]]], angles: Sequence[float], points: Array, centre: Array
+) -> list[list[tuple[float, ...]]]:
+    """Cuts off what stands out from a round wall, such as a handle; returns the pieces cut off."""
+    middles = [angle + math.pi / len(angles) for angle in angles]
+    outward = np.array([[math.cos(m), math.sin(m), 0.0] for m in middles])
+    reach = []
+    for k, rows in enumerate(planes[1:]):
+        array = np.array(rows)
+        own = points[(points @ array[:, :3].T <= array[:, 3]).all(axis=1)]
+        reach.append(float(((own - centre) @ outward[k]).max()) if len(own) else 0.0)
+    usual = _STANDS_OUT * float(np.median(reach))
+    cut = []
+    for k, rows in enumerate(planes[1:]):
+        if reach[k] > _STANDS_OUT * usual:
+            offset = usual + float(outward[k] @ centre)
+            cut.append([*rows, (*(-outward[k]).tolist(), -offset)])
+            rows.append((*outward[k].tolist(), offset))
+    return cut
 
 
 def _axis(basin: Surface2D, low: Array, high: Array) -> tuple[float, float]:
@@ -89,14 +116,16 @@ def _container(
     What is left of the budget goes to parts that stand apart, such as a handle.
     """
     groups = container_cells(solid, basin, 0.0, sides)
-    if not all(groups):
+    if not all(groups[: sides + 1]):
         return []
     points = solid.points()
     low, high = points.min(axis=0), points.max(axis=0)
     centre = np.array([*_axis(basin, low, high), 0.0])
     groups = [sorted(group, key=lambda c: -len(c.points)) for group in groups]
-    main = [group[0] for group in groups]
-    extra = sorted((c for group in groups for c in group[1:]), key=lambda c: -len(c.points))
+    main = [group[0] for group in groups[: sides + 1]]
+    rest = [c for group in groups[: sides + 1] for c in group[1:]]
+    rest += [c for group in groups[sides + 1 :] for c in group]
+    extra = sorted(rest, key=lambda c: -len(c.points))
     cells = main + extra[: MAX_COLLIDING - len(main)]
     hulls = [split.hull_points(c, vertices, faces, solid) for c in cells]
     fitted = fit_hulls(hulls, [c.points for c in cells], solid, len(cells), balls=False)
@@ -116,7 +145,7 @@ def _container(
         lean = sum(abs(wall.rotation[:, a] @ outward) * wall.size[a] for a in others)
         reach = float((wall.pos - centre) @ outward) + 0.5 * max(lean - thickness, 0.0)
         size = list(wall.size)
-        size[along] = max(size[along], reach * math.tan(step / 2) + 0.5 * thickness)
+        size[along] = max(size[along], float(reach * math.tan(step / 2) + 0.5 * thickness))
         shift = tangent * float((wall.pos - centre) @ tangent)
         out.append(replace(wall, size=(size[0], size[1], size[2]), pos=wall.pos - shift))
     return out + fitted[sides + 1 :]

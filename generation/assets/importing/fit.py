@@ -16,7 +16,7 @@ from generation.assets.importing.solid import Solid
 
 MAX_COLLIDING = 8
 
-_SAMPLES = 4000  # points at which a hull and its stand-in are compared
+_SAMPLES = 3000  # points at which a hull and its stand-in are compared
 _MOVES = (0.0, 0.06, 0.12, 0.2, 0.3, 0.42)  # shares of a box's width by which a face moves in
 _MISSING = 1.3  # a missing volume against an excess one: what is not there falls through
 _WORTH = 0.02  # of the solid's volume that another part must improve

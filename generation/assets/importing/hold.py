@@ -64,9 +64,9 @@ def hollow(top: Array, low: tuple[float, float], pitch: float) -> Surface2D | No
         return None
     height = float(top[filled].max())
     wet = filled & (level - np.where(filled, top, 0.0) > max(_MIN_DEPTH, _DEPTH_SHARE * height))
-    labels, count = ndimage.label(wet)
-    if count == 0:
+    if not wet.any():
         return None
+    labels = np.asarray(ndimage.label(wet)[0])  # type: ignore[index]  # a pair
     sizes = np.bincount(labels.ravel())[1:]
     basin = labels == 1 + int(np.argmax(sizes))
     rim = float(np.median(level[basin]))
@@ -103,7 +103,7 @@ def _largest_disc(
 ) -> tuple[float, float, float, tuple[int, int]] | None:
     if not mask.any():
         return None
-    distance = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    distance = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1]
     best = distance.max()
     # Of equally good centres the middle one, so that a long basin is used in its middle.
     ties = np.argwhere(distance > best - 0.6)

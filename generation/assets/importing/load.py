@@ -124,7 +124,8 @@ def _obj_unit(data: bytes) -> Unit:
     found = re.search(r"^#.*units?\s*[:=]\s*\(?(mm|cm|m|in|mill|cent|met|inch)", head, re.MULTILINE)
     names: dict[str, Unit] = {"mill": "mm", "cent": "cm", "met": "m", "inch": "in"}
     known: dict[str, Unit] = {"mm": "mm", "cm": "cm", "m": "m", "in": "in"}
-    return {**known, **names}[found.group(1)] if found else ""
+    known.update(names)
+    return known[found.group(1)] if found else ""
 
 
 class _Converter:
@@ -158,13 +159,13 @@ class _Converter:
             raise AssetError(f"{name}: face indices beyond its {len(vertices)} vertices")
         if not np.isfinite(matrix).all():
             raise AssetError(f"{name}: its placement is not finite")
-        used = np.isfinite(vertices).all(axis=1)
+        used = np.asarray(np.isfinite(vertices).all(axis=1))
         if not used.all():
-            good = used[faces].all(axis=1)
+            good = np.asarray(used[faces].all(axis=1))
             if good.mean() < 0.95:
                 raise AssetError(f"{name}: {int((~used).sum())} vertices are NaN or infinite")
             self.notes.append(f"{name}: {int((~good).sum())} faces with NaN vertices dropped")
-            vertices = np.where(used[:, None], vertices, 0.0)
+            vertices = np.where(used.reshape(-1, 1), vertices, 0.0)
             mesh.update_faces(good)
             faces = faces[good]
         with np.errstate(all="ignore"):

@@ -52,7 +52,9 @@ class Primitive:
 
     def part(self, paint: Paint | None, *, collide: bool) -> Part:
         quat = matrix_to_quat(self.rotation)
-        return primitive(self.shape, self.size, self.pos, paint, quat=quat, collide=collide)
+        return primitive(
+            self.shape, self.size, self.pos.tolist(), paint, quat=quat.tolist(), collide=collide
+        )
 
 
 def covers(primitives: Sequence[Primitive], points: Array) -> NDArray[np.bool_]:

@@ -68,7 +68,7 @@ def resting_poses(points: Array, com: Array) -> list[Rest]:
             continue
         alike = normals @ down > math.cos(_SAME_FACE)
         height = float(-(down @ com + offsets[face]))
-        tip = _tip_angle(hull.points, down, -offsets[face], com, height)
+        tip = _tip_angle(hull.points, down, -float(offsets[face]), com, height)
         rests.append(
             Rest(_quat(rotation_down(down)), max(height, 0.0), tip, float(landed[alike].sum()))
         )

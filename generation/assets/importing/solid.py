@@ -18,6 +18,7 @@ _SHIFT = np.array([0.0137, 0.0251, 0.0193])
 _SHEET_AREA = 0.3  # an opening upwards of this share of the footprint makes a sheet of a surface
 # What a closed solid at least fills of the cells that its surface passes; else it is a sheet.
 _THIN = 0.05
+Shape3 = NDArray[np.int64]  # [3]
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,19 @@ def _opens_up(surface: Surface, up: Array | None, extent: Array) -> bool:
 
 
 def _inside(
-    vertices: Array, faces: Faces, origin: Array, pitch: float, shape: Array, closed: bool
+    vertices: Array,
+    faces: Faces,
+    origin: Array,
+    pitch: float,
+    shape: Shape3,
+    closed: bool,
 ) -> NDArray[np.bool_]:
     """Cells inside by the winding number along one axis, or by the vote of three."""
     local = (vertices - origin) / pitch
     if closed:
         return winding(local, faces, shape, 2)[0] > 0
-    votes = np.zeros(shape, np.int8)
-    asked = np.zeros(shape, np.int8)
+    votes = np.zeros(tuple(shape), np.int8)
+    asked = np.zeros(tuple(shape), np.int8)
     for axis in range(3):
         number, sound = winding(local, faces, shape, axis)
         votes += (number != 0) & sound
@@ -116,7 +122,7 @@ def _inside(
 
 
 def winding(
-    local: Array, faces: Faces, shape: Array, axis: int
+    local: Array, faces: Faces, shape: Shape3, axis: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Winding numbers [X, Y, Z] of the cell centres along one axis, and where they can be trusted.
 
@@ -165,7 +171,7 @@ def _crossings(
 
 
 def _touched(
-    vertices: Array, faces: Faces, origin: Array, pitch: float, shape: Array
+    vertices: Array, faces: Faces, origin: Array, pitch: float, shape: Shape3
 ) -> NDArray[np.bool_]:
     """Cells that the surface passes, by points sampled a third of a cell apart."""
     corners = (vertices[faces] - origin) / pitch
@@ -173,7 +179,7 @@ def _touched(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
     )
     steps = np.clip(np.ceil(np.sqrt(area) * 3), 1, 300).astype(int)
-    out = np.zeros(shape, bool)
+    out = np.zeros(tuple(shape), bool)
     for count in np.unique(steps):
         own = corners[steps == count]
         i, j = np.meshgrid(np.arange(count + 1), np.arange(count + 1), indexing="ij")

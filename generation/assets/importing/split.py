@@ -19,8 +19,9 @@ from generation.assets.importing.solid import Solid
 MAX_HULLS = 12
 
 _GOOD = 0.02  # of the solid's volume: pieces whose hulls exceed them by less are not cut
-_CLEAR_GAIN = 0.25  # share of a piece's excess; a cut that gains less is judged by the next one
+_CLEAR_GAIN = 0.2  # share of a piece's excess; a cut that gains less is judged by the next one
 _PLANES = (0.2, 0.35, 0.5, 0.65, 0.8)  # where a piece is tried to be cut
+_AHEAD = (0.35, 0.5, 0.65)  # the same for the second cut
 
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
@@ -147,12 +148,14 @@ def _separate(cell: Cell, pitch: float) -> list[Cell]:
     index = np.rint((cell.points - low) / pitch).astype(int)
     grid = np.zeros(index.max(axis=0) + 1, bool)
     grid[tuple(index.T)] = True
-    labels, count = ndimage.label(grid, np.ones((3, 3, 3)))
+    found = ndimage.label(grid, np.ones((3, 3, 3)))
+    labels = np.asarray(found[0], np.int64)  # type: ignore[index]  # a pair
+    count = int(labels.max())
     if count == 1:
         return [replace(cell, hull_volume=_volume(cell.points, pitch))]
     own = labels[tuple(index.T)]
-    sizes = np.bincount(own, minlength=count + 1)
-    own = np.where(sizes[own] < max(8, 0.01 * len(own)), int(np.argmax(sizes)), own)
+    sizes = np.asarray(np.bincount(own, minlength=count + 1), np.int64)
+    own[sizes[own] < max(8, 0.01 * len(own))] = int(np.argmax(sizes))
     parts = [cell.points[own == k] for k in np.unique(own)]
     return [Cell(cell.planes, points, _volume(points, pitch)) for points in parts]
 
@@ -174,7 +177,7 @@ def _cut(cell: Cell, pitch: float) -> list[Cell] | None:
     def ahead(parts: list[Cell]) -> float:
         total = 0.0
         for part in parts:
-            options = [_best(_cuts(part, axis, pitch)) for axis in range(3)]
+            options = [_best(_cuts(part, axis, pitch, _AHEAD)) for axis in range(3)]
             total += min([part.hull_volume, *(option[0] for option in options if option)])
         return total
 
@@ -189,12 +192,15 @@ def _best(cuts: Sequence[list[Cell]]) -> tuple[float, list[Cell]] | None:
     return (low, cuts[ties[len(ties) // 2]]) if ties else None
 
 
-def _cuts(cell: Cell, axis: int, pitch: float) -> list[list[Cell]]:
+def _cuts(
+    cell: Cell, axis: int, pitch: float, shares: Sequence[float] = _PLANES
+) -> list[list[Cell]]:
     """What the planes tried along one axis make of a cell, by rising level."""
     values = cell.points[:, axis]
     low, width = values.min(), np.ptp(values)
-    levels = {round(float(low + share * width), 9) for share in _PLANES}
-    levels |= set(_steps(values, pitch))
+    levels = {round(float(low + share * width), 9) for share in shares}
+    if shares is _PLANES:
+        levels |= set(_steps(values, pitch))
     out = []
     for level in sorted(levels):
         below = values <= level
