@@ -55,7 +55,8 @@ def design(
         difficulty: "easy" (small objects, one distractor, small workspace) or "full".
         split: "train" and "heldout" share no free choice of object family, colour pair or wording;
             what a prompt names wins over the split.
-        library: folder of an asset library whose objects take part beside the procedural ones.
+        library: folder of an asset library whose objects take part beside the procedural ones,
+            but for those whose licence forbids training.
 
     Raises:
         ValueError: a prompt that cannot be understood or fulfilled, a count or option that is not
@@ -111,7 +112,7 @@ def _designer(designer: str | Designer) -> Designer:
 
 
 def known_families(library: str | os.PathLike[str] | None = None) -> Mapping[str, Family]:
-    """The procedural families and, with a library, those of its assets.
+    """The procedural families and, with a library, those of its assets that may train models.
 
     Raises:
         ValueError: an asset has the name of a procedural family.
@@ -120,7 +121,7 @@ def known_families(library: str | os.PathLike[str] | None = None) -> Mapping[str
         return FAMILIES
     from generation.assets.store import AssetLibrary
 
-    assets = AssetLibrary(Path(library)).families()
+    assets = AssetLibrary(Path(library)).families(training=True)
     twice = sorted(FAMILIES.keys() & assets.keys())
     if twice:
         raise ValueError(f"assets of {library} have names of procedural families: rename {twice}")
@@ -182,7 +183,7 @@ def _realise(
     difficulty: Difficulty,
     families: Mapping[str, Family],
 ) -> SceneSpec:
-    drafted = [_draft(node, families[node.family], rng, difficulty) for node in graph.nodes]
+    drafted = [draft_object(node, families[node.family], rng, difficulty) for node in graph.nodes]
     placed = layout.place(drafted, graph, rng, difficulty)
     colours = [next(part.rgba for part in thing.parts if part.visible) for thing in placed]
     scene = SceneSpec(
@@ -196,9 +197,10 @@ def _realise(
     return layout.settle(scene)
 
 
-def _draft(
+def draft_object(
     node: Node, family: Family, rng: np.random.Generator, difficulty: Difficulty
 ) -> ObjectSpec:
+    """An instance of the node's family, standing at the origin."""
     compact = difficulty == "easy"
     shape = family.build(rng, node.size, node.colour, node.material, compact=compact)
     return ObjectSpec(

@@ -15,7 +15,7 @@ import numpy as np
 from generation import layout
 from generation.assets.colours import COLOURS, confusable
 from generation.assets.family import Family
-from generation.designer import Designer, Proposal, _draft
+from generation.designer import Designer, Proposal, draft_object
 from generation.layout import Difficulty
 from generation.llm import ChatClient
 from generation.llm_answer import Design, answer_schema, read_answer
@@ -88,7 +88,9 @@ def _check_room(
     rng = np.random.default_rng(variation)
     reason = ""
     for _ in range(_SHAPES):
-        shapes = [_draft(node, families[node.family], rng, difficulty) for node in graph.nodes]
+        shapes = [
+            draft_object(node, families[node.family], rng, difficulty) for node in graph.nodes
+        ]
         try:
             layout.place(shapes, graph, rng, difficulty)
         except layout.LayoutError as error:

@@ -17,6 +17,8 @@ from sim.scene_batch import SceneBatch
 if TYPE_CHECKING:
     from sim.state import EnvState  # it holds episodes, whose start `is_to_do` judges
 
+# How far a target may reach up between the fingers, m.
+_DEEP = 0.04
 # Room that the fingers need beside what they carry, m.
 _FINGERS = 0.02
 
@@ -30,7 +32,9 @@ def task_view(
     xpos, xmat = body_poses(batch.tree, qpos)
     tool, _ = rig.tool(qpos)
     at = batch.object_bodies
+    # A tall target is held higher than it says where the gripper's crossbar would meet its top.
     grasp = batch.object_grasp[state.scene][:, 0]
+    grasp = grasp.at[:, 2].max(batch.object_height[state.scene][:, 0] - _DEEP)
     place = batch.object_place[state.scene][:, 1]
     target, target_mat = xpos[:, at[0]], xmat[:, at[0]]
     holder, holder_mat = xpos[:, at[1]], xmat[:, at[1]]

@@ -23,7 +23,7 @@ from vla_jax.pipeline import ENV
 from vla_jax.train import TrainConfig
 
 PROMPT = "put the banana in the blue bowl"
-NAMES = "demo design inspect pretrain train eval render bench doctor".split()
+NAMES = "demo design import inspect pretrain train eval render bench doctor".split()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -248,7 +248,7 @@ def test_doctor_survives_a_broken_part(monkeypatch):
         ("design x -n 0 -o OUT", "at least 1"),
         ("design x -n many -o OUT", "'many'"),
         ("design x -o OUT --seed -1", "at least 0"),
-        ("design x -o OUT --designer llm", "--designer grammar"),
+        ("design x -o OUT --designer llm", "VLA_JAX_LLM_MODEL"),
         ("design x -o OUT --difficulty hard", "'hard'"),
         ("inspect NOWHERE", "NOWHERE"),
         ("inspect EMPTY", "index.json"),
@@ -384,7 +384,7 @@ def stand_in(monkeypatch, error: BaseException) -> None:
     def fail(*args, **settings):
         raise error
 
-    monkeypatch.setattr("generation.designer.design", fail)
+    monkeypatch.setattr("generation.parallel.design_many", fail)
 
 
 def test_interrupt(capsys, monkeypatch, tmp_path):
@@ -430,7 +430,7 @@ def test_a_fault_of_ours(debug, capsys, monkeypatch, tmp_path):
 
 
 def test_value_errors_of_other_libraries_are_no_bad_input(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("generation.designer.design", lambda *a, **k: json.loads("{"))
+    monkeypatch.setattr("generation.parallel.design_many", lambda *a, **k: json.loads("{"))
     assert run(capsys, "design", "x", "-o", tmp_path / "out")[0] == 1
 
 

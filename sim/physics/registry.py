@@ -30,7 +30,12 @@ class HostScenes:
     structure: tuple[int, ...]
 
 
-_SIZES = ("nq", "nv", "nu", "na", "nbody", "njnt", "ngeom", "nsite", "nsensor", "nsensordata")
+def _structure(model: mujoco.MjModel) -> tuple[int, ...]:
+    """All sizes of a model: data made for one model fits another whose sizes are equal."""
+    sizes = [name for name in dir(model) if name.startswith("n")]
+    values = (getattr(model, name) for name in sizes if name != "names")
+    return tuple(int(value) for value in values if isinstance(value, int))
+
 
 _lock = threading.Lock()
 _scenes: dict[int, HostScenes] = {}
@@ -53,8 +58,7 @@ def register_models(
         if key in _handles:
             return _handles[key]
     models, qpos0 = build()
-    structure = tuple(int(getattr(models[0], name)) for name in _SIZES)
-    entry = HostScenes(tuple(models), np.asarray(qpos0, np.float64), structure)
+    entry = HostScenes(tuple(models), np.asarray(qpos0, np.float64), _structure(models[0]))
     with _lock:
         if key not in _handles:
             _handles[key] = _next_handle

@@ -17,8 +17,8 @@ def add_llm_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --llm-model, --llm-url, --llm-cache and --llm-replay as a group."""
     group = parser.add_argument_group(
         "with --designer llm",
-        "any OpenAI-compatible server, hosted or local; its key comes from VLA_JAX_LLM_KEY alone "
-        "(for api.openai.com from OPENAI_API_KEY too) and is never stored; "
+        "any OpenAI-compatible server, hosted or local; its key comes from VLA_JAX_LLM_KEY\n"
+        "alone (for api.openai.com from OPENAI_API_KEY too) and is never stored;\n"
         "VLA_JAX_LLM_PRICES=IN,OUT are the dollars per million tokens read and written",
     )
     group.add_argument(

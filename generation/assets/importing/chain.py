@@ -36,7 +36,7 @@ from generation.assets.importing.solid import fill
 from generation.assets.licences import training_use
 from generation.spec import Provenance
 
-_ROUND = math.radians(5.0)  # tilt at which a round body is over
+_ROUND = math.radians(12.0)  # tilt at which a coarse sphere is over
 MIN_LENGTH, MAX_LENGTH = 0.005, 1.0  # m, longest side of what can be on the table
 
 
