@@ -106,19 +106,11 @@ def joined(pieces: Sequence[Piece]) -> tuple[Array, Faces]:
 
 
 def simplified(vertices: Array, faces: Faces, target: int) -> tuple[Array, Faces]:
-    """Quadric decimation to about `target` faces.
-
-    Raises:
-        ImportError: fast-simplification is missing.
-    """
+    """Quadric decimation to about `target` faces."""
     if len(faces) <= target:
         return vertices, faces
-    try:
-        import fast_simplification
-    except ImportError:
-        raise ImportError(
-            "importing large meshes needs fast-simplification: pip install 'vla-jax[assets]'"
-        ) from None
+    import fast_simplification  # compiled code, loaded only for large meshes
+
     out, cut, *_ = fast_simplification.simplify(
         vertices, faces.astype(np.int32), target_count=target
     )
