@@ -22,10 +22,10 @@ from typing import Any
 
 from benchmarks import common
 from generation.layout import Difficulty
-from generation.parallel import Failure, design_many
+from generation.production.parallel import Failure, design_many
+from generation.production.workers import cores
 from generation.quality import inspect_scenes
 from generation.spec import SceneSpec
-from generation.workers import cores
 
 SENTENCES = (
     "put the banana in the blue bowl",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         slot_template,
     )
     from generation.designer import design
-    from generation.grammar import VOCABULARY
+    from generation.language.grammar import VOCABULARY
     from generation.quality import inspect_scenes
     from generation.spec import ObjectSpec, Part, SceneGraph, SceneSpec, TaskSpec
     from generation.store import load_scenes, save_scenes
@@ -36,7 +36,7 @@ _HOME = {
     "same_structure": "compile",
     "slot_template": "compile",
     "design": "designer",
-    "VOCABULARY": "grammar",
+    "VOCABULARY": "language.grammar",
     "inspect_scenes": "quality",
     "ObjectSpec": "spec",
     "Part": "spec",

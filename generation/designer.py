@@ -9,12 +9,13 @@ from typing import Protocol, get_args
 
 import numpy as np
 
-from generation import layout, phrasing
+from generation import layout
 from generation.assets.library import FAMILIES, Family
 from generation.background import background, table_look
-from generation.grammar_designer import Proposal, grammar_designer
+from generation.language import phrasing
+from generation.language.grammar_designer import Proposal, grammar_designer
+from generation.language.phrasing import Split
 from generation.layout import Difficulty
-from generation.phrasing import Split
 from generation.spec import Node, ObjectSpec, SceneGraph, SceneSpec, TaskSpec
 
 _ATTEMPTS = 12  # shapes and poses tried for one scene before giving up
@@ -51,7 +52,7 @@ def design(
         n: number of scenes.
         seed: the same seed gives the same scenes to the byte; scene i does not depend on `n`.
         designer: "grammar", the offline one; "llm", with the endpoint from the environment (see
-            `generation.llm.chat_client`); or any other `Designer`.
+            `generation.llm.client.chat_client`); or any other `Designer`.
         difficulty: "easy" (small objects, one distractor, small workspace) or "full".
         split: "train" and "heldout" share no free choice of object family, colour pair or wording;
             what a prompt names wins over the split.
@@ -104,8 +105,8 @@ def design_scene(
 
 def _designer(designer: str | Designer) -> Designer:
     if designer == "llm":
-        from generation.llm import chat_client
-        from generation.llm_designer import llm_designer
+        from generation.llm.client import chat_client
+        from generation.llm.designer import llm_designer
 
         return llm_designer(chat_client())
     return DESIGNERS[designer] if isinstance(designer, str) else designer

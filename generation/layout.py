@@ -1,8 +1,8 @@
 """Where the objects stand: apart from each other, within reach, as the scene graph says.
 
 Poses are drawn at random, the largest objects first, and checked for clearance, for the relations
-and for the task; `generation.settling` then brings them to rest. Later attempts pack things closer
-together, so that crowded scenes find a place too.
+and for the task; `generation.placing.settling` then brings them to rest. Later attempts pack things
+closer together, so that crowded scenes find a place too.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from generation.access import CLEARANCE, hopeless, obstacles
 from generation.assets.parts import rounded, yaw_quat
-from generation.carrying import Carriers, spread
-from generation.footprint import Footprint, Pose, apart, gap
-from generation.relations import NEXT_TO, stands_beside
-from generation.settling import LayoutError, settle
+from generation.placing.access import CLEARANCE, hopeless, obstacles
+from generation.placing.carrying import Carriers, spread
+from generation.placing.footprint import Footprint, Pose, apart, gap
+from generation.placing.relations import NEXT_TO, stands_beside
+from generation.placing.settling import LayoutError, settle
 from generation.spec import SUPPORTS, ObjectSpec, SceneGraph
 
 __all__ = ["WORKSPACES", "Difficulty", "LayoutError", "Workspace", "place", "settle"]

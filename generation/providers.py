@@ -21,11 +21,11 @@ from typing import Any
 from urllib.parse import quote
 
 from generation.assets.importing.asset import AssetError
-from generation.assets.sandbox import Bounds, Job, run_jobs
+from generation.assets.intake.sandbox import Bounds, Job, run_jobs
 from generation.assets.store import AssetLibrary
-from generation.fetch import Limits, ProviderError, Session
-from generation.gradio import IMAGE, PROMPT, SEED, GradioProvider
-from generation.model3d import AssetProvider, Model, check_glb
+from generation.services.fetch import Limits, ProviderError, Session
+from generation.services.gradio import IMAGE, PROMPT, SEED, GradioProvider
+from generation.services.model3d import AssetProvider, Model, check_glb
 
 __all__ = [
     "AssetProvider",

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from generation.access import REACH, TOP, goal_spot
-from generation.accounts import licences, success_of_assets, success_of_families
 from generation.assets.mass import quat_to_matrix
 from generation.assets.parts import corners
 from generation.compile import TABLE_CENTRE, TABLE_HALF
-from generation.descriptors import shape_id
-from generation.diversity import diversity
-from generation.footprint import lowest, world
-from generation.probe import OPENING as GRIPPER_OPENING
-from generation.probe import Probe
-from generation.relations import edge_holds, relation_holds
-from generation.settling import MOVED, TURNED, simulate
+from generation.measures.accounts import licences, success_of_assets, success_of_families
+from generation.measures.descriptors import shape_id
+from generation.measures.diversity import diversity
+from generation.measures.probe import OPENING as GRIPPER_OPENING
+from generation.measures.probe import Probe
+from generation.placing.access import REACH, TOP, goal_spot
+from generation.placing.footprint import lowest, world
+from generation.placing.relations import edge_holds, relation_holds
+from generation.placing.settling import MOVED, TURNED, simulate
 from generation.spec import SUPPORTS, ObjectSpec, SceneSpec
 
 __all__ = [
@@ -110,7 +110,8 @@ def summarise(
         scenes; stable_, collision_free_, reachable_, graspable_, relations_satisfied_, in_bounds_
         and solved_fraction (None if not tried); sound_fraction (all of them); unique_objects
         (distinct by shape and looks), objects_per_scene, unique_objects_per_scene; diversity (see
-        `generation.diversity`); licences, per_family, per_asset (see `generation.accounts`);
+        `generation.measures.diversity`); licences, per_family, per_asset (see
+        `generation.measures.accounts`);
         problems (one line each: scene, object, numbers).
 
     Raises:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from generation.assets.parts import rounded
-from generation.equirectangular import read_bitmap, read_picture
 from generation.interiors.caster import picture
+from generation.interiors.equirectangular import read_bitmap, read_picture
 from generation.interiors.plans import PLANS
 from generation.spec import Background, Room
 

@@ -1,8 +1,8 @@
 """Goals beside something, when they hold; and where to put things to reach a goal of any kind.
 
-The predicates are those of `generation.relations`, for things that may have been tilted: left is
-+y, behind is +x (away from the robot), and what counts between two things is the gap of their
-footprints.
+The predicates are those of `generation.placing.relations`, for things that may have been tilted:
+left is +y, behind is +x (away from the robot), and what counts between two things is the gap of
+their footprints.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from generation.access import REACH
-from generation.relations import NEXT_TO
+from generation.placing.access import REACH
+from generation.placing.relations import NEXT_TO
 from generation.spec import SUPPORTS, Relation
 from sim.robots.base import Robot
 

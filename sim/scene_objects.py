@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from generation.footprint import Footprint
+from generation.placing.footprint import Footprint
 from generation.spec import SUPPORTS, TABLE, SceneSpec
 from sim.goals import RELATIONS
 

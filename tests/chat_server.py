@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from generation.fetch import Limits
-from generation.llm import ChatClient, chat_client
+from generation.llm.client import ChatClient, chat_client
+from generation.services.fetch import Limits
 
 KEY = "sk-very-secret-0123456789"
 QUICK = Limits(total_s=5.0, silence_s=0.25, tries=3, backoff_s=0.01, max_bytes=1 << 18)

@@ -384,7 +384,7 @@ def stand_in(monkeypatch, error: BaseException) -> None:
     def fail(*args, **settings):
         raise error
 
-    monkeypatch.setattr("generation.parallel.design_many", fail)
+    monkeypatch.setattr("generation.production.parallel.design_many", fail)
 
 
 def test_interrupt(capsys, monkeypatch, tmp_path):
@@ -430,7 +430,9 @@ def test_a_fault_of_ours(debug, capsys, monkeypatch, tmp_path):
 
 
 def test_value_errors_of_other_libraries_are_no_bad_input(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("generation.parallel.design_many", lambda *a, **k: json.loads("{"))
+    monkeypatch.setattr(
+        "generation.production.parallel.design_many", lambda *a, **k: json.loads("{")
+    )
     assert run(capsys, "design", "x", "-o", tmp_path / "out")[0] == 1
 
 

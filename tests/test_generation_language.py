@@ -12,13 +12,13 @@ from language_tables import FEWER, NO_THINGS, REFUSED, SENTENCES, UNKNOWN, WRONG
 
 from generation import VOCABULARY, design
 from generation.assets.library import FAMILIES, NOUNS
-from generation.chunks import Mention
 from generation.designer import design_scene
-from generation.grammar import MAX_WORDS, Split, noun_phrase, parse, wordings
-from generation.lexicon import GRAMMAR
+from generation.language.chunks import Mention
+from generation.language.grammar import MAX_WORDS, Split, noun_phrase, parse, wordings
+from generation.language.lexicon import GRAMMAR
+from generation.language.themes import THEMES, nearest_theme
+from generation.language.words import THRESHOLD, match_noun
 from generation.spec import SUPPORTS, Relation, mentions
-from generation.themes import THEMES, nearest_theme
-from generation.words import THRESHOLD, match_noun
 
 PICKED = [f for f in FAMILIES.values() if f.graspable]
 HOLDING = [f for f in FAMILIES.values() if f.receptacle]

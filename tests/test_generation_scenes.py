@@ -20,12 +20,12 @@ from generation import (
     save_scenes,
     slot_template,
 )
-from generation.access import CLEARANCE
 from generation.compile import SPECK
-from generation.footprint import Footprint, Pose, gap
 from generation.layout import WORKSPACES
-from generation.relations import carrier
-from generation.settling import simulate
+from generation.placing.access import CLEARANCE
+from generation.placing.footprint import Footprint, Pose, gap
+from generation.placing.relations import carrier
+from generation.placing.settling import simulate
 from generation.spec import TABLE
 
 

@@ -17,8 +17,8 @@ from scipy.spatial import ConvexHull
 import vla_jax as vj
 from generation import Part
 from generation.compile import SPECK, build_spec, compile_scene, slot_template
-from generation.footprint import Footprint, gap, standing
-from generation.relations import relation_holds
+from generation.placing.footprint import Footprint, gap, standing
+from generation.placing.relations import relation_holds
 from generation.rooms import STYLES, panorama
 from generation.spec import SUPPORTS, Background, Room
 from sim import goals, task

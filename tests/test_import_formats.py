@@ -15,12 +15,12 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.assets import embodiedgen
-from generation.assets.bounded_xml import parse_xml
+from generation.assets.formats import embodiedgen
+from generation.assets.formats.bounded_xml import parse_xml
+from generation.assets.formats.urdf import read_urdf
+from generation.assets.formats.urdf_import import as_noun, import_urdf, shapes_to_pieces, split
 from generation.assets.importing.asset import AssetError
-from generation.assets.sources import find_sources
-from generation.assets.urdf import read_urdf
-from generation.assets.urdf_import import as_noun, import_urdf, shapes_to_pieces, split
+from generation.assets.intake.sources import find_sources
 from tests.asset_samples import glb, urdf_text, write_embodiedgen_asset, write_embodiedgen_task
 
 BOX = '<geometry><box size="0.1 0.2 0.3"/></geometry>'

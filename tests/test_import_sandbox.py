@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from generation.assets.importer import doctor_line, import_sources
 from generation.assets.importing.asset import AssetError
-from generation.assets.sandbox import Bounds, Job, run_jobs
-from generation.assets.sources import Memory, find_sources
+from generation.assets.intake.importer import doctor_line, import_sources
+from generation.assets.intake.sandbox import Bounds, Job, run_jobs
+from generation.assets.intake.sources import Memory, find_sources
 from generation.assets.store import AssetLibrary
 from generation.quality import inspect_scenes
 from tests.asset_samples import write_embodiedgen_task
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # An import chain that does what the file says, put in place of the real one in the process.
 CHAIN = """
 import ctypes, os, sys, time
-if "generation.assets.sandbox_process" in sys.orig_argv:
+if "generation.assets.intake.sandbox_process" in sys.orig_argv:
     import generation.assets.importing.chain as chain
     from generation.assets.importing.asset import AssetError
     from tests.asset_samples import sample_asset
@@ -161,7 +161,7 @@ def _alive(word: str) -> list[str]:
             line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         except OSError:
             continue
-        if word in line and "generation.assets.sandbox" in line:
+        if word in line and "generation.assets.intake.sandbox" in line:
             found.append(line)
     return found
 
@@ -211,7 +211,7 @@ def test_a_killed_import_leaves_whole_assets_and_continues(chain, tmp_path):
         chain(f"{k}.glb", f"good 0.02{k}")
     chain("z.glb", "sleep")
     code = (
-        "import sys; from generation.assets.importer import import_sources;"
+        "import sys; from generation.assets.intake.importer import import_sources;"
         "from generation.assets.store import AssetLibrary;"
         "import_sources([sys.argv[1]], AssetLibrary(sys.argv[2]))"
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from generation.assets.embodiedgen_scene import import_task
+from generation.assets.formats.embodiedgen_scene import import_task
 from generation.assets.importing.asset import AssetError
 from generation.assets.store import AssetLibrary
+from generation.placing.relations import edge_holds
 from generation.quality import inspect_scenes
-from generation.relations import edge_holds
 from tests.asset_samples import sample_asset
 
 SPOTS = {"red block": (0.0, -0.1), "blue slab": (0.0, 0.05), "green cup": (0.05, 0.16)}

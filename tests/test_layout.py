@@ -10,11 +10,11 @@ import pytest
 from generation_scenes import box
 
 from generation import ObjectSpec, Part, SceneGraph, SceneSpec, TaskSpec
-from generation.access import goal_spot, obstacles
-from generation.footprint import lowest, standing
 from generation.layout import LayoutError, place, settle
-from generation.relations import NEXT_TO, edge_holds, on_table, relation_holds
-from generation.settling import simulate
+from generation.placing.access import goal_spot, obstacles
+from generation.placing.footprint import lowest, standing
+from generation.placing.relations import NEXT_TO, edge_holds, on_table, relation_holds
+from generation.placing.settling import simulate
 from generation.spec import Background, Edge, Look, Node
 
 FLOOR, RIM = 0.004, 0.04

@@ -28,10 +28,10 @@ from chat_server import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.fetch import ProviderError
-from generation.llm import ChatClient, chat_client
-from generation.llm_json import read_object
-from generation.llm_usage import Prices
+from generation.llm.client import ChatClient, chat_client
+from generation.llm.tolerant_json import read_object
+from generation.llm.usage import Prices
+from generation.services.fetch import ProviderError
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 ASKED = [{"role": "user", "content": "a number please"}]

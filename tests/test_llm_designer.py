@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from generation.assets.library import FAMILIES
 from generation.designer import design
-from generation.llm import chat_client
-from generation.llm_answer import answer_schema, read_answer
-from generation.llm_designer import LlmDesigner, llm_designer
-from generation.llm_wording import read_wish
+from generation.llm.answer import answer_schema, read_answer
+from generation.llm.client import chat_client
+from generation.llm.designer import LlmDesigner, llm_designer
+from generation.llm.wording import read_wish
 from vla_jax.commands.llm_options import (
     add_llm_arguments,
     designer_from_arguments,

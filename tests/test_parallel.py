@@ -15,11 +15,11 @@ import pytest
 from generation_scenes import moved
 
 from generation import SceneSpec, design, load_scenes, save_scenes
-from generation.grammar_designer import Proposal, grammar_designer
-from generation.parallel import Failure, Job, Settings, alike, design_many, make_scene
-from generation.partial import kept_scenes
+from generation.language.grammar_designer import Proposal, grammar_designer
+from generation.production.parallel import Failure, Job, Settings, alike, design_many, make_scene
+from generation.production.partial import kept_scenes
+from generation.production.workers import on_processes
 from generation.spec import Provenance
-from generation.workers import on_processes
 
 PROMPTS = ["put the red block on the white plate", "put the banana in the blue bowl"]
 BAD = "put the unicorn on the plate"
@@ -27,8 +27,8 @@ BAD = "put the unicorn on the plate"
 # Run in a process of its own, so that it can be killed.
 SCRIPT = """
 import sys
-from generation.grammar_designer import Proposal, grammar_designer
-from generation.parallel import design_many
+from generation.language.grammar_designer import Proposal, grammar_designer
+from generation.production.parallel import design_many
 if __name__ == "__main__":
     folder, processes = sys.argv[1], int(sys.argv[2])
     design_many(sys.argv[3:], 60, 5, folder, processes=processes)
@@ -208,11 +208,13 @@ def test_what_the_check_finds_fault_with_is_drawn_again(monkeypatch: pytest.Monk
     def problems(scene: SceneSpec) -> tuple[str, ...]:
         return ("block_0 overlaps",) if scene.id == first.id else ()
 
-    monkeypatch.setattr("generation.parallel._problems", problems)
+    monkeypatch.setattr("generation.production.parallel._problems", problems)
     made = make_scene(Settings(0), job)
     assert made.text and made.text != first.to_json()
     assert make_scene(Settings(0, check=False), job).text == first.to_json()
-    monkeypatch.setattr("generation.parallel._problems", lambda scene: ("block_0 overlaps",))
+    monkeypatch.setattr(
+        "generation.production.parallel._problems", lambda scene: ("block_0 overlaps",)
+    )
     assert make_scene(Settings(0), job).reason == "block_0 overlaps (4 layouts tried)"
 
 
@@ -222,7 +224,7 @@ def test_no_two_scenes_of_a_set_are_alike(monkeypatch: pytest.MonkeyPatch, tmp_p
     def repeating(prompt: str, index: int, seed: int, **options) -> SceneSpec:
         return design_scene(prompt, 0 if index in (1, 2) else index, seed, **options)
 
-    monkeypatch.setattr("generation.parallel.design_scene", repeating)
+    monkeypatch.setattr("generation.production.parallel.design_scene", repeating)
     scenes = design_many(PROMPTS[0], 4, 0, tmp_path / "out", processes=1)
     assert len({scene.id for scene in scenes}) == 4
     assert [scenes[k] for k in (0, 3)] == [design(PROMPTS[0], 4, 0)[k] for k in (0, 3)]

@@ -11,9 +11,8 @@ import pytest
 
 from generation import providers
 from generation.assets.importing.asset import AssetError
-from generation.assets.sandbox import Result
+from generation.assets.intake.sandbox import Result
 from generation.assets.store import AssetLibrary
-from generation.fetch import Limits, ProviderError
 from generation.providers import (
     IMAGE,
     PROMPT,
@@ -24,6 +23,7 @@ from generation.providers import (
     check_glb,
     generate_asset,
 )
+from generation.services.fetch import Limits, ProviderError
 from tests.asset_samples import sample_asset
 from tests.model_server import BOX, serving
 

@@ -13,15 +13,21 @@ import pytest
 from generation_scenes import PROMPTS, box, moved
 
 from generation import ObjectSpec, SceneGraph, SceneSpec, TaskSpec, design, inspect_scenes
-from generation.asset_quality import fit_error, inspect_asset, summarise_assets
 from generation.assets.importing.asset import ImportedAsset
 from generation.assets.parts import Draft
-from generation.descriptors import colour_descriptor, diameter, oklab, shape_descriptor
-from generation.diversity import diversity, effective_number, farthest_points, pairwise, spread
+from generation.measures.asset_quality import fit_error, inspect_asset, summarise_assets
+from generation.measures.descriptors import colour_descriptor, diameter, oklab, shape_descriptor
+from generation.measures.diversity import (
+    diversity,
+    effective_number,
+    farthest_points,
+    pairwise,
+    spread,
+)
+from generation.measures.wordings import mean_word_distance, self_bleu
 from generation.quality import inspect_scene, summarise
 from generation.spec import Background, Edge, Look, Node, Part, Provenance, Role
 from generation.store import save_scenes
-from generation.wordings import mean_word_distance, self_bleu
 from vla_jax import cli
 from vla_jax.commands import inspect as command
 from vla_jax.sheet import BAD, Figure, Tile, contact_sheet

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from generation.background import TABLES, background, table_look
-from generation.equirectangular import read_hdr
 from generation.interiors.caster import Hall, Solid, paint
+from generation.interiors.equirectangular import read_hdr
 from generation.interiors.patterns import flat
 from generation.rooms import STYLES, VARIANTS, gradient, panorama, read_picture
 from generation.spec import Background, Room

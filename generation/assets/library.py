@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from generation.assets.basic_families import BASIC
+from generation.assets.families.basic_families import BASIC
+from generation.assets.families.more_families import MORE
 from generation.assets.family import Family
-from generation.assets.more_families import MORE
 
 __all__ = ["FAMILIES", "NOUNS", "Family"]
 

@@ -4,7 +4,7 @@
                        visual.glb    what it looks like, metres, z up
                        hulls.npz     its convex hulls
                        report.json   what the import found and repaired
-    <root>/sources/<hash>.json       what became of a source file (`generation.assets.sources`)
+    <root>/sources/<hash>.json       what became of a source file (`intake.sources`)
 
 An asset appears whole or not at all, whoever writes at the same time and whenever a writer dies:
 it is written beside its place, flushed, and renamed. Nothing read is trusted: sizes are bounded,

@@ -100,8 +100,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     """Designs the scenes and writes them with their preview."""
     check_new_folder(args.out)
-    from generation.parallel import Failure, design_many
-    from generation.partial import kept_scenes
+    from generation.production.parallel import Failure, design_many
+    from generation.production.partial import kept_scenes
     from generation.quality import shape_id
 
     designer: str | Designer = args.designer

@@ -11,7 +11,7 @@ from vla_jax.commands.common import Outcome, add_out, percent, positive
 from vla_jax.progress import Progress
 
 if TYPE_CHECKING:
-    from generation.assets.importer import Harvest
+    from generation.assets.intake.importer import Harvest
     from generation.assets.store import AssetLibrary
 
 NAME = "import"
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     """Imports the files and shows what came of it."""
-    from generation.assets.importer import import_sources
+    from generation.assets.intake.importer import import_sources
     from generation.assets.store import AssetLibrary
 
     if args.out.exists() and not args.out.is_dir():
@@ -175,7 +175,7 @@ def _draw(harvest: Harvest, library: AssetLibrary, path: Path) -> Path:
 
 def _doctor(harvest: Harvest, library: AssetLibrary) -> list[str]:
     """A line for each asset on what was found and repaired."""
-    from generation.assets.importer import doctor_line
+    from generation.assets.intake.importer import doctor_line
 
     lines = []
     for item in harvest.imported[:_SHOWN]:

@@ -12,7 +12,7 @@ from vla_jax.commands.common import PICTURES, Outcome, percent, scene_pictures
 from vla_jax.progress import Progress
 
 if TYPE_CHECKING:
-    from generation.asset_quality import AssetVerdict
+    from generation.measures.asset_quality import AssetVerdict
     from generation.quality import Verdict
     from generation.spec import SceneSpec
     from vla_jax.sheet import Figure, Tile
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
 
 
 def _scenes(folder: Path, solve: bool | None, seed: int, progress: Progress) -> Outcome:
-    from generation.diversity import farthest_points
+    from generation.measures.diversity import farthest_points
     from generation.quality import inspect_scene, summarise
     from generation.store import load_scenes
 
@@ -196,8 +196,13 @@ def _licence_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _assets(folder: Path, progress: Progress) -> Outcome:
-    from generation.asset_quality import STAGE, inspect_asset, stage_scene, summarise_assets
     from generation.assets.store import AssetLibrary
+    from generation.measures.asset_quality import (
+        STAGE,
+        inspect_asset,
+        stage_scene,
+        summarise_assets,
+    )
     from vla_jax.sheet import Figure, Tile, portraits
 
     library = AssetLibrary(folder)

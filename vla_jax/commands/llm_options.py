@@ -50,8 +50,8 @@ def designer_from_arguments(args: argparse.Namespace) -> Designer:
     Raises:
         ValueError: no model or address, or options that do not go together.
     """
-    from generation.llm import chat_client
-    from generation.llm_designer import llm_designer
+    from generation.llm.client import chat_client
+    from generation.llm.designer import llm_designer
 
     client = chat_client(
         args.llm_model,
@@ -75,7 +75,7 @@ def llm_summary(designer: Designer) -> str:
 
 
 def _client(designer: Designer) -> Any:
-    from generation.llm_designer import LlmDesigner
+    from generation.llm.designer import LlmDesigner
 
     if not isinstance(designer, LlmDesigner):
         raise TypeError(f"{designer!r} is no designer from designer_from_arguments")

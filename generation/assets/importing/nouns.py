@@ -167,7 +167,7 @@ def _family(noun: str) -> str:
         return ""
     try:
         from generation.assets.library import FAMILIES
-        from generation.words import match_noun
+        from generation.language.words import match_noun
 
         return match_noun(noun, FAMILIES).family.replace("_", " ")
     except (ImportError, ValueError):  # no family is near enough

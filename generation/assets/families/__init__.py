@@ -1,0 +1,1 @@
+"""The procedural kinds of objects."""

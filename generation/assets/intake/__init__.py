@@ -1,0 +1,1 @@
+"""Import runs: finding sources, limited processes, progress."""

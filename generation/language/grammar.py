@@ -1,0 +1,292 @@
+"""Sentences about putting things on things: reading them, see `phrasing` for saying them.
+
+`parse` reads a free sentence into a `Request`: tokens (`tokens`), noun phrases (`chunks`), clauses
+(`clauses`), and here the roles: what is moved, where to, what else there is and where it stands.
+`parse` reads back whatever `phrasing.wordings` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from generation.assets.library import FAMILIES, Family
+from generation.language import themes, words
+from generation.language.chunks import Chunk, Mention, chunked
+from generation.language.clauses import read_clauses
+from generation.language.phrasing import MAX_WORDS, VOCABULARY, Split, noun_phrase, wordings
+from generation.language.reading import HOW, TO, Reading
+from generation.language.request import Request
+from generation.language.tokens import tokenize
+from generation.spec import SUPPORTS, Relation
+
+__all__ = [
+    "MAX_WORDS", "VOCABULARY", "Mention", "Request", "Split", "noun_phrase", "parse", "wordings",
+]  # fmt: skip
+
+_MAX_THINGS = 16  # of a scene
+
+
+def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
+    """Reads a prompt.
+
+    Understands free sentences about putting one thing, or several of a kind, on, in, next to, left
+    of, right of, in front of, behind or on top of another: with colours, sizes, materials, numbers,
+    what else is there, where things are at the start, and what table and room it is. Words that
+    describe nothing known are skipped, misspelt ones read as the nearest known.
+
+    Raises:
+        ValueError: an object that nothing known resembles, a target that cannot be picked, a
+            reference that cannot hold it, a task that is done already, or no task at all.
+    """
+    tokens, notes = tokenize(prompt, families)
+    chunks = chunked(tokens)
+    reading = read_clauses(chunks, prompt)
+    if reading.goal is None:
+        return _without_goal(reading, chunks, prompt, families, notes)
+    if reading.undoable and not reading.verbs:
+        raise _undoable(reading.undoable, prompt)
+    try:
+        request = _assembled(reading, prompt, families)
+    except ValueError:
+        if reading.verbs or reading.things[reading.goal[0][0]].definite:
+            raise
+        # "A bowl of fruit on a tablecloth" asks for nothing: it describes a scene.
+        return _without_goal(replace(reading, goal=None), chunks, prompt, families, notes)
+    plain = not (request.extras or request.facts or notes or request.table or request.room)
+    assert request.target is not None and request.receptacle is not None  # there is a goal
+    single = request.target.count == request.receptacle.count == 1
+    named = request.target.noun and request.receptacle.noun
+    said = " ".join(t.text for t in tokens if t.kind not in ("stop", "comma"))
+    letters = all(t.kind != "comma" and not t.text.isdigit() for t in tokens)
+    letters = letters and all(t.kind != "stop" for t in tokens[:-1])
+    places = any(c.kind in ("table", "room") for c in chunks)
+    if plain and single and named and letters and not places and len(said.split()) <= MAX_WORDS:
+        request = replace(request, sentence=said)
+    return replace(request, notes=notes)
+
+
+def _without_goal(
+    reading: Reading,
+    chunks: list[Chunk],
+    prompt: str,
+    families: Mapping[str, Family],
+    notes: tuple[str, ...],
+) -> Request:
+    """A prompt that names no task is a theme, unless it clearly meant one."""
+    if reading.verbs and reading.things:
+        first = reading.things[(reading.waiting or [0])[0]]
+        said = first.noun or "object"
+        holders = _names(f for f in families.values() if f.receptacle)
+        if reading.to_table and any(r in SUPPORTS for _, r, _ in reading.facts):
+            raise ValueError(f"the bare table is no goal here: name one of {holders} in {prompt!r}")
+        if reading.to_table or any(c.kind == "table" for c in chunks):
+            raise ValueError(
+                f"the {said} in {prompt!r} is on the table already; name one of {holders}"
+            )
+        if not first.noun or first.noun in {n for f in families.values() for n in f.nouns}:
+            raise ValueError(
+                f"{prompt!r} does not say where the {said} goes: name one of {holders}"
+            )
+        words.match_noun(first.noun, families)
+        raise ValueError(f"{prompt!r} does not say where the {said} goes: name one of {holders}")
+    if reading.verbs and not any(c.kind in ("table", "room", "style") for c in chunks):
+        raise ValueError(f"no object in {prompt!r}: {HOW}")
+    if reading.undoable and not themes.named_theme(prompt):
+        raise _undoable(reading.undoable, prompt)
+    extras = []
+    for mention in reading.things:
+        try:
+            extras.append(resolved(mention, families, "thing"))
+        except ValueError:
+            continue  # "breakfast", "work": words of the theme itself
+    return Request(
+        None, None, extras=tuple(extras), facts=(), table=reading.table, room=reading.room,
+        notes=notes, theme=prompt,
+    )  # fmt: skip
+
+
+def _undoable(verb: str, prompt: str) -> ValueError:
+    return ValueError(f"{verb!r} in {prompt!r} is not a task here, things are only moved: {HOW}")
+
+
+def _assembled(reading: Reading, prompt: str, families: Mapping[str, Family]) -> Request:
+    """Numbers the things by their roles and finds a family for each noun."""
+    assert reading.goal is not None
+    targets, relation, reference = reading.goal
+    fellows = [k for k in targets[1:] if k != reference]
+    others = [k for k in range(len(reading.things)) if k not in (targets[0], reference)]
+    numbers = {targets[0]: 0, reference: 1}
+    extras: list[Mention] = []
+    for k in others:
+        mention = reading.things[k]
+        try:
+            mention = resolved(mention, families, "target" if k in fellows else "thing")
+        except ValueError:
+            beside = any(k in (a, b) and r not in ("in", "on") for a, r, b in reading.facts)
+            said = words.is_thing(mention.noun) and k not in reading.idle
+            if said or beside or k in fellows:
+                raise
+            continue  # "in a moment": no thing at all
+        numbers[k] = len(extras) + 2
+        extras.append(mention)
+    goal = _Goal(relation, prompt)
+    target = goal.check_target(reading.things[targets[0]], families)
+    receptacle, relation = goal.check_reference(reading.things[reference], families)
+    facts = _facts(reading, numbers, [target, receptacle, *extras], families)
+    _check_sides(facts, prompt)
+    if relation is not None and any(f == (0, relation, 1) for f in facts):
+        raise ValueError(f"{prompt!r} asks for what is so already: name another place")
+    things = target.count + receptacle.count + sum(m.count for m in extras)
+    if things > _MAX_THINGS:
+        raise ValueError(f"{prompt!r} names {things} things: a scene holds at most {_MAX_THINGS}")
+    return Request(
+        target, receptacle, relation, tuple(extras), tuple(numbers[k] for k in fellows),
+        facts, None, reading.table, reading.room,
+    )  # fmt: skip
+
+
+def _facts(
+    reading: Reading,
+    numbers: Mapping[int, int],
+    mentions: list[Mention],
+    families: Mapping[str, Family],
+) -> tuple[tuple[int, Relation, int], ...]:
+    """The facts between known things; what cannot be carried there stands next to it instead."""
+    facts: list[tuple[int, Relation, int]] = []
+    carried: set[int] = set()
+    for subject, relation, reference in reading.facts:
+        if subject not in numbers or reference not in numbers:
+            continue
+        a, b = numbers[subject], numbers[reference]
+        if relation in SUPPORTS:
+            natural = _support(relation, mentions[b], families)
+            if natural is None or a in carried or mentions[b].count > 1:
+                natural = "next to"
+            else:
+                carried.add(a)
+            relation = natural
+        if a != b and (a, relation, b) not in facts:
+            facts.append((a, relation, b))
+    return tuple(facts)
+
+
+def _check_sides(facts: tuple[tuple[int, Relation, int], ...], prompt: str) -> None:
+    """Two things stand to each other in one direction only."""
+    sides: dict[tuple[int, int], Relation] = {}
+    for subject, relation, reference in facts:
+        if relation in ("next to", *SUPPORTS):
+            continue
+        if sides.setdefault((subject, reference), relation) != relation:
+            raise ValueError(
+                f"{prompt!r} says that one thing is both {sides[subject, reference]} and "
+                f"{relation} another: keep one of them"
+            )
+
+
+def _support(
+    relation: Relation, mention: Mention, families: Mapping[str, Family]
+) -> Relation | None:
+    """How things stand on or in what is mentioned: "on the bowl" means in it."""
+    if mention.family is None:
+        return relation
+    family = families[mention.family]
+    if family.receptacle:
+        wanted = "on" if relation == "stacked on" else relation
+        return wanted if wanted in family.relations else family.relations[0]
+    return "stacked on" if "flat" in family.tags and relation != "in" else None
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """Checks that a goal makes sense."""
+
+    relation: Relation | None
+    prompt: str
+
+    def check_target(self, mention: Mention, families: Mapping[str, Family]) -> Mention:
+        picks = {name: f for name, f in families.items() if f.graspable}
+        held = mention.noun and _family_of(mention.noun, families)
+        if held and not held.graspable:
+            raise ValueError(
+                f"the {mention.noun} cannot be picked up: choose one of {_names(picks.values())}"
+            )
+        if mention.tag and not any(mention.tag in f.tags for f in picks.values()):
+            raise ValueError(
+                f"no {mention.tag} can be picked up: choose one of {_names(picks.values())}"
+            )
+        return resolved(mention, families, "target")
+
+    def check_reference(
+        self, mention: Mention, families: Mapping[str, Family]
+    ) -> tuple[Mention, Relation | None]:
+        """The reference and the relation as the family has it ("on" a block is "stacked on")."""
+        relation = self.relation
+        if relation == TO:
+            found = resolved(mention, families, "thing")
+            holder = found.family is None or families[found.family].receptacle
+            return found, None if holder else "next to"
+        if relation is not None and relation not in SUPPORTS:
+            return resolved(mention, families, "thing"), relation
+        family = _family_of(mention.noun, families) if mention.noun else None
+        flat = {n: f for n, f in families.items() if "flat" in f.tags and f.graspable}
+        if family and not family.receptacle:
+            if family.name in flat and relation != "in":
+                return resolved(mention, flat, "thing"), "stacked on"
+            raise ValueError(
+                f"the {mention.noun} holds nothing: choose one of {_holders(families)}"
+            )
+        holds = {n: f for n, f in families.items() if f.receptacle}
+        if mention.tag and not any(mention.tag in f.tags for f in holds.values()):
+            raise ValueError(f"no {mention.tag} holds anything: choose one of {_holders(families)}")
+        if relation == "stacked on":
+            if family:
+                return resolved(mention, holds, "receptacle"), "on"
+            if not mention.noun:
+                return mention, relation
+            found = resolved(mention, {**holds, **flat}, "thing")
+            assert found.family is not None  # of every noun
+            return found, "on" if families[found.family].receptacle else relation
+        fitting = {n: f for n, f in holds.items() if relation is None or relation in f.relations}
+        if family is None and mention.noun and relation == "on":
+            fitting = {**fitting, **flat}
+        chosen = holds if family or not mention.noun else fitting
+        found = resolved(mention, chosen, "receptacle")
+        if found.family in flat:
+            return found, "stacked on"
+        if found.family and relation and relation not in families[found.family].relations:
+            relation = families[found.family].relations[0]  # "on the bowl" can only mean in it
+        return found, relation
+
+
+def resolved(mention: Mention, families: Mapping[str, Family], role: str) -> Mention:
+    """The mention with the family of its noun.
+
+    Args:
+        role: "target" restricts to what can be picked; otherwise all `families` may be chosen.
+
+    Raises:
+        ValueError: no family is near enough to the noun.
+    """
+    if not mention.noun:
+        return mention
+    pool = {n: f for n, f in families.items() if f.graspable or role != "target"}
+    match = words.match_noun(mention.noun, pool)
+    return replace(mention, family=match.family, match=match.score)
+
+
+def _family_of(noun: str, families: Mapping[str, Family]) -> Family | None:
+    """The family that has the noun itself, or the head of the compound."""
+    for said in (noun, noun.split()[-1]):
+        for family in families.values():
+            if said in family.nouns:
+                return family
+    return None
+
+
+def _holders(families: Mapping[str, Family]) -> str:
+    return _names(f for f in families.values() if f.receptacle)
+
+
+def _names(families: Iterable[Family]) -> str:
+    return ", ".join(sorted(family.name for family in families))

@@ -1,0 +1,1 @@
+"""Designing by a language model behind any OpenAI-compatible endpoint."""

@@ -1,0 +1,1 @@
+"""Where objects stand: outlines, relations, access for the gripper, settling."""

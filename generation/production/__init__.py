@@ -1,0 +1,1 @@
+"""Many scenes at once: processes or Ray, resumable."""

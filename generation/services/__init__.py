@@ -1,0 +1,1 @@
+"""Talking to services that make 3D models."""
