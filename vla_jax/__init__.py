@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from generation.assets.intake.importer import import_sources
+    from generation.assets.store import AssetLibrary
     from generation.designer import design
+    from generation.production.parallel import design_many
     from generation.quality import inspect_scenes
     from generation.spec import SceneSpec
     from generation.store import load_scenes, save_scenes
@@ -33,6 +36,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "design": "generation.designer",
+    "design_many": "generation.production.parallel",
+    "import_sources": "generation.assets.intake.importer",
+    "AssetLibrary": "generation.assets.store",
     "save_scenes": "generation.store",
     "load_scenes": "generation.store",
     "inspect_scenes": "generation.quality",
@@ -47,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AssetLibrary",
     "EnvConfig",
     "PPOConfig",
     "PolicyConfig",
@@ -54,7 +61,9 @@ __all__ = [
     "SceneSpec",
     "__version__",
     "design",
+    "design_many",
     "evaluate",
+    "import_sources",
     "inspect_scenes",
     "load_policy",
     "load_scenes",
