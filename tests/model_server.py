@@ -124,6 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b"\x1f\x8b" + bytes(100), "model/gltf-binary", encoding="gzip")
         elif fault == "drop":
             self.connection.close()
+        elif fault == "dripping headers":
+            for sign in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 400:
+                self.wfile.write(bytes([sign]))
+                if self.server.closing.wait(0.05):
+                    return
         elif fault in ("endless", "drip"):
             self.send_response(200)
             self.end_headers()

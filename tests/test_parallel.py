@@ -87,10 +87,8 @@ def test_a_run_that_was_killed_continues(kill: int, processes: int, tmp_path: Pa
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     assert len(children) >= (processes if processes > 1 else 0)
     run.send_signal(kill)
-    begin = time.monotonic()
-    assert run.wait(30) != 0
-    wait_for(lambda: not any(is_running(int(child)) for child in children), 15.0)
-    assert time.monotonic() - begin < 15.0
+    assert run.wait(60) != 0
+    wait_for(lambda: not any(is_running(int(child)) for child in children), 60.0)
     kept = {name: data for name, data in tree(partial).items() if name[0].isdigit()}
     assert not folder.exists() and 2 <= len(kept) < 60
 

@@ -226,7 +226,7 @@ def test_bad_pictures_are_refused_with_the_reason(tmp_path: Path) -> None:
         tmp_path / "notes.png": "'notes.png': not a readable PNG, JPEG or Radiance HDR",
         tmp_path / "large.png": "at most 64 MB are read",
         tmp_path / "none.png": "'none.png': No such file",
-        tmp_path: "directory",
+        tmp_path: "it is no file",
     }
     for path, reason in reasons.items():
         with pytest.raises(ValueError, match=reason):

@@ -38,12 +38,12 @@ def read_picture(path: str | Path) -> str:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ValueError(
-                f"{size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB are read: make it smaller"
-            )
-        data = path.read_bytes()
+        if path.exists() and not path.is_file():  # a pipe would block for ever
+            raise ValueError("it is no file: give a picture file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"at most {MAX_BYTES >> 20} MB are read: make it smaller")
         pixels = read_hdr(data) if data[:2] == b"#?" else read_bitmap(data)
     except OSError as error:
         raise ValueError(f"panorama {path.name!r}: {error.strerror or error}") from None

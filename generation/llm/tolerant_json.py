@@ -10,8 +10,6 @@ from typing import Any
 _SHOWN = 120  # characters of an answer in an error
 _THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _FENCED = re.compile(r"```[a-zA-Z0-9]*[ \t]*\n(.*?)```", re.DOTALL)
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_TRAILING = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 # The repair takes quadratic time on what is no JSON at all.
 _MAX_REPAIRED, _MAX_BRACES = 20_000, 200  # characters, opening braces and brackets
 _MAX_OBJECTS = 16  # places at which an object is looked for
@@ -75,7 +73,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    for version in (text, _TRAILING.sub(lambda match: match[1] or "", text)):
+    for version in (text, _without_trailing_commas(text)):
         try:
             value = json.loads(version)
         except (ValueError, RecursionError):
@@ -83,6 +81,24 @@ def _object(text: str) -> dict[str, Any] | None:
         if isinstance(value, dict):
             return value
     return None
+
+
+def _without_trailing_commas(text: str) -> str:
+    """The text without commas before a closing bracket; those within strings stay."""
+    kept, begin, quoted, skip, comma = [], 0, False, False, -1
+    for index, sign in enumerate(text):
+        if skip:
+            skip = False
+        elif quoted:
+            skip, quoted = sign == "\\", sign != '"'
+        elif sign == ",":
+            comma = index
+        elif not sign.isspace():
+            if sign in "}]" and comma >= 0:
+                kept.append(text[begin:comma])
+                begin = comma + 1
+            quoted, comma = sign == '"', -1
+    return "".join([*kept, text[begin:]])
 
 
 def _repaired(text: str) -> dict[str, Any] | None:

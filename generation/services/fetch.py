@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,11 +132,13 @@ class Session:
         silence = min(self.limits.silence_s, left)
         timeout = httpx.Timeout(silence, connect=min(_CONNECT_S, left))
         url = f"{self.base}{path}"
+        client = httpx.Client(timeout=timeout, headers=self._headers)
+        # A server that sends a byte of its headers now and then is never silent.
+        watch = threading.Timer(left, client.close)
+        watch.daemon = True
+        watch.start()
         try:
-            with (
-                httpx.Client(timeout=timeout, headers=self._headers) as client,
-                client.stream(method, url, **content) as response,
-            ):
+            with client, client.stream(method, url, **content) as response:
                 self._check_status(url, response)
                 yield self._pieces(url, response)
         except httpx.TimeoutException:
@@ -143,8 +146,13 @@ class Session:
             raise Passing(f"{url} was silent for {silence:g} s") from None
         except httpx.InvalidURL as error:
             raise ValueError(f"service address {url!r}: {error}") from None
-        except httpx.HTTPError as error:
+        except ProviderError:
+            raise
+        except (httpx.HTTPError, OSError, RuntimeError) as error:  # of a client closed meanwhile
+            self.left()
             raise Passing(f"{url}: {str(error) or type(error).__name__}") from None
+        finally:
+            watch.cancel()
 
     def _pieces(self, url: str, response: httpx.Response) -> Iterator[bytes]:
         size = 0
@@ -152,8 +160,8 @@ class Session:
             size += len(piece)
             if size > self.limits.max_bytes:
                 raise ProviderError(
-                    f"{url} sent more than {self.limits.max_bytes >> 10:,} KiB: ask for fewer "
-                    "faces or a smaller texture"
+                    f"{url} sent more than {self.limits.max_bytes >> 10:,} KiB: ask for less "
+                    "(of a model, fewer faces or a smaller texture)"
                 )
             self.left()
             yield piece
