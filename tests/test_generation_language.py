@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +17,10 @@ from generation.assets.library import FAMILIES, NOUNS
 from generation.designer import design_scene
 from generation.language.chunks import Mention
 from generation.language.grammar import MAX_WORDS, Split, noun_phrase, parse, wordings
+from generation.language.grammar_designer import grammar_designer
 from generation.language.lexicon import GRAMMAR
 from generation.language.themes import THEMES, nearest_theme
-from generation.language.words import THRESHOLD, match_noun
+from generation.language.words import THRESHOLD, match_noun, stand_in
 from generation.spec import SUPPORTS, Relation, mentions
 
 PICKED = [f for f in FAMILIES.values() if f.graspable]
@@ -61,6 +64,12 @@ def test_misspellings_are_read_and_noted(sentence: str, note: str) -> None:
     request = parse(sentence)
     assert any(note in said for said in request.notes)
     assert request.sentence is None  # an instruction has no misspelt words
+
+
+def test_a_proposal_says_how_misspelt_words_were_read() -> None:
+    rng = np.random.default_rng(0)
+    proposal = grammar_designer("put the bananna in the bowl", rng, "easy", "all", FAMILIES)
+    assert proposal.notes == ("'bananna' is read as 'banana'",)
 
 
 def test_long_prompts_are_refused_quickly() -> None:
@@ -149,6 +158,51 @@ def test_the_scene_keeps_the_users_noun() -> None:
     assert THRESHOLD <= target.match < 1
     assert tray.match == 1
     assert all("goblet" in sentence for sentence in scene.task.paraphrases)
+
+
+def test_vessels_that_hold_nothing_have_stand_ins() -> None:
+    for noun in ("cup", "mug", "glass", "jar", "vase", "coffee mug"):
+        holder = parse(f"put the pen in the {noun}").receptacle
+        assert holder is not None
+        assert holder.family is not None
+        assert FAMILIES[holder.family].receptacle
+        assert 0 < holder.match < 1
+        assert parse(f"put the {noun} on the tray").target.family in ("mug", "jar", "vase")  # type: ignore[union-attr]  # there is a goal
+    scene = design("put the pen in the cup", n=1, seed=0)[0]
+    assert scene.graph.nodes[1].noun == "cup"
+    assert stand_in("cup", FAMILIES, holding=True)
+    assert stand_in("box", FAMILIES, holding=False)
+    for noun in ("plate", "bin", "lid"):
+        assert stand_in(noun, FAMILIES, holding=False) is None
+
+
+@pytest.mark.parametrize("task", ["put the mug on the tray", "put the pen in the mug"])
+def test_no_distractor_bears_the_noun_of_the_task(task: str) -> None:
+    few = {name: FAMILIES[name] for name in ("mug", "marker", "tray", "pot", "bowl", "tub", "can")}
+    imported = replace(FAMILIES["mug"], name="enamel_mug", nouns=("enamel mug",))
+    for seed in range(6):
+        scene = design_scene(
+            task, 0, seed, difficulty="full", families={**few, "enamel_mug": imported}
+        )
+        assert "enamel_mug" not in {thing.family for thing in scene.objects}
+        named = [o for o in scene.objects if o.noun.endswith("mug")]
+        assert len({o.family for o in named}) == 1
+
+
+def test_two_of_a_kind_are_told_apart() -> None:
+    for prompt in (
+        "the salt shaker should stand to the right of the pepper mill",
+        "move the small box left of the big box",
+        "put the big ball in front of the small ball",
+    ):
+        scene = design(prompt, n=1, seed=0, difficulty="full")[0]
+        assert scene.task.instruction != prompt  # its words alone fit both
+        assert scene.objects[0].colour != scene.objects[1].colour
+
+
+def test_features_that_nothing_has_are_not_said() -> None:
+    scene = design("put the marble in the bowl with the blue rim", n=1, seed=0)[0]
+    assert not any("rim" in said.split() for said in scene.task.paraphrases)
 
 
 # Saying ------------------------------------------------------------------------------------------
@@ -261,13 +315,17 @@ def test_scenes_can_be_designed_one_by_one() -> None:
 
 
 def test_a_designer_may_be_any_callable_with_its_own_families() -> None:
-    from generation.designer import grammar_designer
-
     few = {name: FAMILIES[name] for name in ("block", "tomato", "bowl")}
     scene = design_scene(
         "put something in something", 0, 0, designer=grammar_designer, families=few
     )
     assert {thing.family for thing in scene.objects} <= set(few)
+
+
+def test_full_scenes_have_three_distractors_or_more() -> None:
+    prompts = ["put the block on the plate", "put a fruit in a bowl", "toys"]
+    scenes = design(prompts, n=6, seed=1, difficulty="full")
+    assert min(len(scene.objects) for scene in scenes) >= 5
 
 
 def test_twins_are_refused() -> None:
@@ -388,6 +446,24 @@ def test_what_a_theme_names_takes_part() -> None:
         assert nodes["mug"].colour == "red"
         assert "plate" in nodes
         assert scene.graph.room == "cafe"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        *THEMES, "a romantic dinner for two", "lunch for the kids", "tea party", "snack time",
+        "supper with the family", "a birthday party", "brunch", "a barbecue for my friends",
+        "spaghetti night",
+    ],
+)  # fmt: skip
+def test_what_a_scene_is_for_is_no_thing(prompt: str) -> None:
+    request = parse(prompt)
+    assert request.theme
+    assert not {extra.noun for extra in request.extras} - {"", *NOUNS}
+
+
+def test_themes_may_be_misspelt() -> None:
+    assert parse("a kichen tabel").theme == "a kitchen table"
 
 
 def test_fewer_words_still_make_a_scene() -> None:

@@ -55,7 +55,7 @@ class Cast:
         node = Node(
             name=f"{family.name[:56]}_{len(self.nodes)}",
             noun=noun,
-            colour=mention.colour or self._colour(family, mention, role),
+            colour=mention.colour or self._colour(family, mention, noun, role),
             size="large" if mention.size == "large" else "small" if mention.size else "",
             material=mention.material,
             role=role,
@@ -63,7 +63,8 @@ class Cast:
             match=mention.match if mention.noun else 1.0,
         )
         for other in self.nodes[:2]:
-            if (node.family, node.colour) != (other.family, other.colour):
+            alike = node.family == other.family or node.noun == other.noun
+            if not alike or node.colour != other.colour:
                 continue
             # A size tells two things apart only if both have one: the unnamed size may be any.
             if not (node.size and other.size) or node.size == other.size:
@@ -85,8 +86,9 @@ class Cast:
         elif role == "target" or not self._second_receptacle():
             pool = [f for f in pool if f.graspable] or [f for f in every if f.graspable]
         else:
-            pool = [f for f in pool if f.receptacle]
+            pool = [f for f in pool if f.receptacle] or pool
         tests: list[Callable[[Family], bool]] = [
+            lambda f: not self._mistaken(f),
             lambda f: f.name not in self.single and self._has_free_colour(f),
             lambda f: self.split in ("all", f.split),
             lambda f: self.difficulty == "full" or "rolling" not in f.tags,
@@ -110,6 +112,12 @@ class Cast:
             return lambda f: f.receptacle and relation in f.relations
         return lambda f: True
 
+    def _mistaken(self, family: Family) -> bool:
+        """Whether the words for one of the task's objects might mean this family: a mug for a pot
+        that the user calls so, an "enamel mug" of a library beside a mug."""
+        named = [node.noun for node in self.nodes[:2] if node.family != family.name]
+        return any(f" {own}".endswith(f" {noun}") for own in family.nouns for noun in named)
+
     def _has_free_colour(self, family: Family) -> bool:
         used = {node.colour for node in self.nodes if node.family == family.name}
         return not used.issuperset(family.colours or ("",))
@@ -120,13 +128,14 @@ class Cast:
         full = self.difficulty == "full" and len(self.nodes) == 2
         return full and held < 2 and bool(self.rng.uniform() < 0.3)
 
-    def _colour(self, family: Family, mention: Mention, role: Role) -> str:
+    def _colour(self, family: Family, mention: Mention, noun: str, role: Role) -> str:
         rest = self.nodes
-        alone = all(node.family != family.name for node in rest)
+        alike = [node for node in rest if node.family == family.name or node.noun == noun]
+        alone = not alike
         if mention.material in _UNPAINTED and alone and family.name in self.single:
             return ""  # natural wood and bare metal; nothing of its kind is there to mistake
         wishes: list[Callable[[str], bool]] = [
-            lambda c: not any(n.family == family.name and n.colour == c for n in rest),
+            lambda c: all(n.colour != c for n in alike),
             lambda c: self.difficulty == "full" or not any(confusable(c, n.colour) for n in rest),
             lambda c: self.difficulty == "full" or all(c != n.colour for n in rest),
             lambda c: self._pair_fits(c, role),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from generation.language import words
-from generation.language.lexicon import TABLE_STYLES
+from generation.language.lexicon import FEATURES, OCCASIONS, PEOPLE, TABLE_STYLES
 from generation.language.tokens import INSIDE, PAIRED, Token
 
 _PLACES = frozenset({"table", "room"})
@@ -16,6 +16,8 @@ _PARTS = frozenset(
     "piece slice bunch kind type sort set group lot number handful chunk bit pile stack load "
     "collection selection variety mix array assortment".split()
 )
+_DEFINITE = frozenset("the that this its those these".split())
+_OTHER = frozenset("other others another second different".split())
 MAX_COUNT = 6  # things of one kind; a scene holds 16
 
 
@@ -63,7 +65,9 @@ def chunked(tokens: list[Token]) -> list[Chunk]:
         if token.kind in INSIDE or token.kind in _PLACES:
             end = _end(tokens, start)
             before = tokens[start - 1].kind if start else ""
-            chunks += _phrase(tokens[start:end], tokens[end : end + 1], before)
+            named = _phrase(tokens[start:end], tokens[end : end + 1], before)
+            purpose = start > 0 and tokens[start - 1].text == "for"
+            chunks += [c for c in named if not _aside(c, chunks if purpose else [])]
             start = _after_of(tokens, end, chunks)
             continue
         following = tokens[start + 1].kind if start + 1 < len(tokens) else "stop"
@@ -72,6 +76,21 @@ def chunked(tokens: list[Token]) -> list[Chunk]:
             chunks.append(Chunk(token.kind, token.value, text=token.text))
         start += 1
     return _share_heads(chunks)
+
+
+def _aside(chunk: Chunk, before: list[Chunk]) -> bool:
+    """Whether a phrase names somebody, a part of something or, after a goal, its purpose."""
+    mention = chunk.mention
+    if mention is None or mention.kind != "unknown":
+        return False
+    if mention.noun in FEATURES:
+        return True
+    placed = any(c.kind in ("prep", "into", "to") for c in before)
+    return (
+        mention.noun in PEOPLE
+        or (placed and not words.is_thing(mention.noun))
+        or (placed and mention.noun.split()[-1] in OCCASIONS)
+    )
 
 
 def _end(tokens: list[Token], start: int) -> int:
@@ -202,7 +221,7 @@ def _described(mention: Mention, run: list[Token]) -> Mention:
         material=kinds.get("material", ""),
         count=max(count, len(several)),
         colours=several,
-        definite=any(t.text in ("the", "that", "this", "its", "those", "these") for t in run),
+        definite=any(t.text in _DEFINITE for t in run) and not any(t.text in _OTHER for t in run),
     )
 
 

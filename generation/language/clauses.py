@@ -71,6 +71,11 @@ class _Clause:
         elif kind == "to":
             self.pending, self.joined = (TO, True), False
         elif kind == "unrelated":
+            if not rest or rest[0].kind not in ("np", "pronoun"):
+                return  # "with three mugs around"
+            if self.mode in ("context", "state"):
+                self.pending = ("next to", False)
+                return
             raise ValueError(
                 f"{chunk.text!r} in {self.prompt!r} is no relation here: use on, in, next to, "
                 "left of, right of, in front of, behind or stacked on"
@@ -101,6 +106,10 @@ class _Clause:
 
     def phrase(self, chunk: Chunk, rest: list[Chunk]) -> None:
         assert chunk.mention is not None  # of every "np"
+        ends = not rest or rest[0].kind in ("comma", "stop")
+        if self.joined and not self.also and ends and self.reading.describes(chunk.mention):
+            self.joined = False
+            return
         number = self.reading.number(chunk.mention, chunk.text, self.prompt)
         joined, self.joined = self.joined, False
         if self.source:
@@ -119,6 +128,9 @@ class _Clause:
             self.relative = None
         elif self.mode in ("hold", "has") or (self.mode == "fill" and self.subject):
             self.object.append(number)
+        elif joined and self.mode == "task" and self.places and rest and rest[0].kind == "is":
+            self.close()  # "put the egg on the dish, the battery is on the plate"
+            self.subject = [number]
         elif joined and self.places and _preposition_follows(rest) and self.mode != "context":
             self.next_task(number)
         elif joined and self.places:
@@ -129,6 +141,8 @@ class _Clause:
             self.next_task(number)
         elif self.mode == "" and not self.places:
             self.subject.append(number)  # a list without commas
+        elif self.mode == "state" and not self.places:
+            self.reading.idle.append(number)  # "the kitchen is a mess"
         else:
             raise ValueError(f"cannot tell what {chunk.text!r} is for in {self.prompt!r}: {HOW}")
         self.fresh = False
@@ -250,6 +264,8 @@ class _Clause:
         elif self.mode == "context" and self.aside and self.places:
             reading.set_goal(*reading.settled(self.kept, self.places))
         elif self.mode in ("state", "context"):
+            if self.mode == "state" and not self.places:
+                reading.idle += self.subject
             self.reading.state(self.subject, self.places)
         elif self.mode == "task" and self.places:
             subject = self.subject or reading.waiting

@@ -7,17 +7,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from generation.assets.library import FAMILIES, Family
 from generation.language import themes, words
 from generation.language.chunks import Chunk, Mention, chunked
 from generation.language.clauses import read_clauses
+from generation.language.lexicon import FEATURES
 from generation.language.phrasing import MAX_WORDS, VOCABULARY, Split, noun_phrase, wordings
-from generation.language.reading import HOW, TO, Reading
+from generation.language.reading import HOW, Reading
 from generation.language.request import Request
-from generation.language.tokens import tokenize
+from generation.language.roles import Goal, names_of, resolved, support
+from generation.language.tokens import normalise, strange_words, tokenize
 from generation.spec import SUPPORTS, Relation
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
 ]  # fmt: skip
 
 _MAX_THINGS = 16  # of a scene
+_SURE = 0.6  # how near a noun of a prompt without a task is to a family that it puts there
+_STRANGE = 0.4  # share of unknown words from which a prompt without a task is not English
 
 
 def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
@@ -40,10 +44,11 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
             reference that cannot hold it, a task that is done already, or no task at all.
     """
     tokens, notes = tokenize(prompt, families)
+    theme = " ".join(token.text for token in tokens)  # as spelt right
     chunks = chunked(tokens)
     reading = read_clauses(chunks, prompt)
     if reading.goal is None:
-        return _without_goal(reading, chunks, prompt, families, notes)
+        return _without_goal(reading, chunks, prompt, families, notes, theme)
     if reading.undoable and not reading.verbs:
         raise _undoable(reading.undoable, prompt)
     try:
@@ -52,7 +57,7 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
         if reading.verbs or reading.things[reading.goal[0][0]].definite:
             raise
         # "A bowl of fruit on a tablecloth" asks for nothing: it describes a scene.
-        return _without_goal(replace(reading, goal=None), chunks, prompt, families, notes)
+        return _without_goal(replace(reading, goal=None), chunks, prompt, families, notes, theme)
     plain = not (request.extras or request.facts or notes or request.table or request.room)
     assert request.target is not None and request.receptacle is not None  # there is a goal
     single = request.target.count == request.receptacle.count == 1
@@ -60,10 +65,30 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
     said = " ".join(t.text for t in tokens if t.kind not in ("stop", "comma"))
     letters = all(t.kind != "comma" and not t.text.isdigit() for t in tokens)
     letters = letters and all(t.kind != "stop" for t in tokens[:-1])
+    letters = letters and not any(t.text in FEATURES for t in tokens)  # nothing draws a blue rim
     places = any(c.kind in ("table", "room") for c in chunks)
-    if plain and single and named and letters and not places and len(said.split()) <= MAX_WORDS:
+    apart = _told_apart(request.target, request.receptacle, said)
+    if (
+        plain
+        and single
+        and named
+        and apart
+        and letters
+        and not places
+        and len(said.split()) <= MAX_WORDS
+    ):
         request = replace(request, sentence=said)
     return replace(request, notes=notes)
+
+
+def _told_apart(target: Mention, receptacle: Mention, said: str) -> bool:
+    """Whether the user's own words tell the task's two objects from each other in a picture."""
+    if target.family != receptacle.family and target.noun != receptacle.noun:
+        return True
+    if "" not in (target.colour, receptacle.colour) and target.colour != receptacle.colour:
+        return True
+    sizes = {target.size, receptacle.size}
+    return sizes == {"small", "large"} and sizes <= set(said.split())  # no "big"
 
 
 def _without_goal(
@@ -72,12 +97,13 @@ def _without_goal(
     prompt: str,
     families: Mapping[str, Family],
     notes: tuple[str, ...],
+    theme: str,
 ) -> Request:
     """A prompt that names no task is a theme, unless it clearly meant one."""
     if reading.verbs and reading.things:
         first = reading.things[(reading.waiting or [0])[0]]
         said = first.noun or "object"
-        holders = _names(f for f in families.values() if f.receptacle)
+        holders = names_of(f for f in families.values() if f.receptacle)
         if reading.to_table and any(r in SUPPORTS for _, r, _ in reading.facts):
             raise ValueError(f"the bare table is no goal here: name one of {holders} in {prompt!r}")
         if reading.to_table or any(c.kind == "table" for c in chunks):
@@ -92,17 +118,27 @@ def _without_goal(
         raise ValueError(f"{prompt!r} does not say where the {said} goes: name one of {holders}")
     if reading.verbs and not any(c.kind in ("table", "room", "style") for c in chunks):
         raise ValueError(f"no object in {prompt!r}: {HOW}")
-    if reading.undoable and not themes.named_theme(prompt):
+    if reading.undoable and not themes.named_theme(theme):
         raise _undoable(reading.undoable, prompt)
+    strange = strange_words(prompt, families)
+    if len(strange) > _STRANGE * len(normalise(prompt)):
+        raise ValueError(
+            f"no task and no theme in {prompt!r}: {', '.join(map(repr, strange))} are no known "
+            f"English words; {HOW}"
+        )
     extras = []
     for mention in reading.things:
+        if themes.is_theme(mention.noun, families):
+            continue
         try:
-            extras.append(resolved(mention, families, "thing"))
+            thing = resolved(mention, families, "thing")
         except ValueError:
-            continue  # "breakfast", "work": words of the theme itself
+            continue  # "work": a word of the theme itself
+        if thing.match >= _SURE:  # no casserole for "spaghetti night"
+            extras.append(thing)
     return Request(
         None, None, extras=tuple(extras), facts=(), table=reading.table, room=reading.room,
-        notes=notes, theme=prompt,
+        notes=notes, theme=theme,
     )  # fmt: skip
 
 
@@ -120,6 +156,8 @@ def _assembled(reading: Reading, prompt: str, families: Mapping[str, Family]) ->
     extras: list[Mention] = []
     for k in others:
         mention = reading.things[k]
+        if themes.is_occasion(mention.noun, families) and k not in fellows:
+            continue  # "for dinner"
         try:
             mention = resolved(mention, families, "target" if k in fellows else "thing")
         except ValueError:
@@ -130,7 +168,7 @@ def _assembled(reading: Reading, prompt: str, families: Mapping[str, Family]) ->
             continue  # "in a moment": no thing at all
         numbers[k] = len(extras) + 2
         extras.append(mention)
-    goal = _Goal(relation, prompt)
+    goal = Goal(relation, prompt)
     target = goal.check_target(reading.things[targets[0]], families)
     receptacle, relation = goal.check_reference(reading.things[reference], families)
     facts = _facts(reading, numbers, [target, receptacle, *extras], families)
@@ -160,7 +198,7 @@ def _facts(
             continue
         a, b = numbers[subject], numbers[reference]
         if relation in SUPPORTS:
-            natural = _support(relation, mentions[b], families)
+            natural = support(relation, mentions[b], families)
             if natural is None or a in carried or mentions[b].count > 1:
                 natural = "next to"
             else:
@@ -182,111 +220,3 @@ def _check_sides(facts: tuple[tuple[int, Relation, int], ...], prompt: str) -> N
                 f"{prompt!r} says that one thing is both {sides[subject, reference]} and "
                 f"{relation} another: keep one of them"
             )
-
-
-def _support(
-    relation: Relation, mention: Mention, families: Mapping[str, Family]
-) -> Relation | None:
-    """How things stand on or in what is mentioned: "on the bowl" means in it."""
-    if mention.family is None:
-        return relation
-    family = families[mention.family]
-    if family.receptacle:
-        wanted = "on" if relation == "stacked on" else relation
-        return wanted if wanted in family.relations else family.relations[0]
-    return "stacked on" if "flat" in family.tags and relation != "in" else None
-
-
-@dataclass(frozen=True)
-class _Goal:
-    """Checks that a goal makes sense."""
-
-    relation: Relation | None
-    prompt: str
-
-    def check_target(self, mention: Mention, families: Mapping[str, Family]) -> Mention:
-        picks = {name: f for name, f in families.items() if f.graspable}
-        held = mention.noun and _family_of(mention.noun, families)
-        if held and not held.graspable:
-            raise ValueError(
-                f"the {mention.noun} cannot be picked up: choose one of {_names(picks.values())}"
-            )
-        if mention.tag and not any(mention.tag in f.tags for f in picks.values()):
-            raise ValueError(
-                f"no {mention.tag} can be picked up: choose one of {_names(picks.values())}"
-            )
-        return resolved(mention, families, "target")
-
-    def check_reference(
-        self, mention: Mention, families: Mapping[str, Family]
-    ) -> tuple[Mention, Relation | None]:
-        """The reference and the relation as the family has it ("on" a block is "stacked on")."""
-        relation = self.relation
-        if relation == TO:
-            found = resolved(mention, families, "thing")
-            holder = found.family is None or families[found.family].receptacle
-            return found, None if holder else "next to"
-        if relation is not None and relation not in SUPPORTS:
-            return resolved(mention, families, "thing"), relation
-        family = _family_of(mention.noun, families) if mention.noun else None
-        flat = {n: f for n, f in families.items() if "flat" in f.tags and f.graspable}
-        if family and not family.receptacle:
-            if family.name in flat and relation != "in":
-                return resolved(mention, flat, "thing"), "stacked on"
-            raise ValueError(
-                f"the {mention.noun} holds nothing: choose one of {_holders(families)}"
-            )
-        holds = {n: f for n, f in families.items() if f.receptacle}
-        if mention.tag and not any(mention.tag in f.tags for f in holds.values()):
-            raise ValueError(f"no {mention.tag} holds anything: choose one of {_holders(families)}")
-        if relation == "stacked on":
-            if family:
-                return resolved(mention, holds, "receptacle"), "on"
-            if not mention.noun:
-                return mention, relation
-            found = resolved(mention, {**holds, **flat}, "thing")
-            assert found.family is not None  # of every noun
-            return found, "on" if families[found.family].receptacle else relation
-        fitting = {n: f for n, f in holds.items() if relation is None or relation in f.relations}
-        if family is None and mention.noun and relation == "on":
-            fitting = {**fitting, **flat}
-        chosen = holds if family or not mention.noun else fitting
-        found = resolved(mention, chosen, "receptacle")
-        if found.family in flat:
-            return found, "stacked on"
-        if found.family and relation and relation not in families[found.family].relations:
-            relation = families[found.family].relations[0]  # "on the bowl" can only mean in it
-        return found, relation
-
-
-def resolved(mention: Mention, families: Mapping[str, Family], role: str) -> Mention:
-    """The mention with the family of its noun.
-
-    Args:
-        role: "target" restricts to what can be picked; otherwise all `families` may be chosen.
-
-    Raises:
-        ValueError: no family is near enough to the noun.
-    """
-    if not mention.noun:
-        return mention
-    pool = {n: f for n, f in families.items() if f.graspable or role != "target"}
-    match = words.match_noun(mention.noun, pool)
-    return replace(mention, family=match.family, match=match.score)
-
-
-def _family_of(noun: str, families: Mapping[str, Family]) -> Family | None:
-    """The family that has the noun itself, or the head of the compound."""
-    for said in (noun, noun.split()[-1]):
-        for family in families.values():
-            if said in family.nouns:
-                return family
-    return None
-
-
-def _holders(families: Mapping[str, Family]) -> str:
-    return _names(f for f in families.values() if f.receptacle)
-
-
-def _names(families: Iterable[Family]) -> str:
-    return ", ".join(sorted(family.name for family in families))

@@ -22,10 +22,17 @@ _MOST = 16  # objects of a scene
 
 @dataclass(frozen=True)
 class Proposal:
-    """A designer's answer: the scene's objects and goal, and the user's own wording if usable."""
+    """A designer's answer.
+
+    Attributes:
+        graph: the scene's objects and goal.
+        sentence: the user's own wording if usable.
+        notes: how misspelt words were read.
+    """
 
     graph: SceneGraph
     sentence: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def grammar_designer(
@@ -60,7 +67,7 @@ def grammar_designer(
         numbers.append([cast.add(_one(extra, 0), "distractor")])
         _more(cast, extra, numbers[k])
         fellows += numbers[k] if k in request.fellows else []
-    total = 3 if difficulty == "easy" else 2 + int(rng.integers(2, 5))
+    total = 3 if difficulty == "easy" else 2 + int(rng.integers(3, 6))
     while len(cast.nodes) < total:
         cast.add(Mention(), "distractor")
     names = [node.name for node in cast.nodes]
@@ -87,7 +94,7 @@ def grammar_designer(
         table=request.table,
         room=request.room,
     )
-    return Proposal(graph, request.sentence)
+    return Proposal(graph, request.sentence, request.notes)
 
 
 def _natural(family: Family, rng: np.random.Generator) -> Relation:

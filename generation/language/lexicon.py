@@ -17,8 +17,9 @@ Entry = tuple[str, str]  # kind, value
 
 RELATION_WORDS: dict[Relation, str] = {
     "in": "inside|within|in the middle of|inside of|in the inside of",
-    "on": "on top of|upon|atop|over on|on the top of|onto the top of|on to the top of",
-    "next to": "next to|beside|near|close to|by|alongside|adjacent to|along side|nearby|"
+    "on": "on top of|ontop of|upon|atop|over on|on the top of|onto the top of|on to the top of",
+    "next to": "next to|nextto|beside|near|close to|closest to|nearest to|nearer to|closer to|"
+    "close by|by|alongside|adjacent to|along side|nearby|"
     "by the side of|at the side of|on the side of|right beside|besides|near to|touching|"
     "against",
     "left of": "left of|to the left of|on the left of|on the left side of|to the left side of|"
@@ -27,7 +28,8 @@ RELATION_WORDS: dict[Relation, str] = {
     "right of": "right of|to the right of|on the right of|on the right side of|"
     "to the right side of|at the right of|right from|on the right hand side of|"
     "to the right hand side of|at the right side of",
-    "in front of": "in front of|ahead of|at the front of|before|to the front of|in the front of|"
+    "in front of": "in front of|infront of|ahead of|at the front of|before|"
+    "to the front of|in the front of|"
     "on the front side of|at the front side of",
     "behind": "behind|in back of|at the back of|at the rear of|to the rear of|to the back of|"
     "on the far side of|beyond|on the other side of|in the back of|on the back side of",
@@ -39,7 +41,10 @@ INTO_WORDS: dict[Relation, str] = {
     "on": "onto|on to|down on|down onto|over onto|back onto|back on",
     "next to": "towards|toward|up to",
 }
-UNRELATED = "under|below|beneath|underneath|above|between|in between|around|through|among|across"
+UNRELATED = (
+    "under|below|beneath|underneath|above|between|in between|around|all around|round|through|"
+    "among|across|across from|opposite"
+)
 
 # What a wildcard noun admits: a tag of the families, or "" for anything.
 CATEGORIES = {
@@ -48,7 +53,7 @@ CATEGORIES = {
     "receptacle": "", "toy": "toy", "fruit": "fruit",
     "vegetable": "vegetable", "veggie": "vegetable", "food": "food", "snack": "food",
     "drink": "drink", "beverage": "drink",
-    "container": "container", "vessel": "container", "surface": "surface", "tool": "office",
+    "container": "container", "vessel": "container", "surface": "surface", "tool": "tool",
 }  # fmt: skip
 
 # Words of a room, and the style in `generation.rooms` that they mean.
@@ -90,7 +95,8 @@ _WORDS = {
     "every another whichever",
     "shade": "new old same other others different last first second third remaining left right "
     "closest nearest leftmost rightmost dark light bright pale deep pastel neon vivid dull faded",
-    "verb": "put place set drop lay transfer leave deposit shift rest tidy clean sort clear "
+    "verb": "put puts places moves sets drops "
+    "place set drop lay transfer leave deposit shift rest tidy clean sort clear "
     "position relocate stow stick slide push insert return throw toss deliver arrange store keep "
     "add pop chuck pack plop dump stash slip hand pass settle nest tuck drag haul balance sit "
     "putting placing moving setting dropping laying bringing storing packing placed moved laid "
@@ -101,7 +107,8 @@ _WORDS = {
     "gather give bring taking picking picked carry move",
     "other": "empty open close shut pour cut slice chop eat wash wipe turn rotate spin flip "
     "swap exchange press squeeze break smash shake stir cook fold unfold write draw run walk jump "
-    "swim sing dance fly count explain describe tell kick burn sell buy",
+    "swim sing dance fly count explain describe tell kick burn sell buy "
+    "feed boil bake hug vacuum build",
     "stack": "stack pile stacking piling stacked piled",
     "fill": "fill load cover top",
     "hold": "hold holds receive receives accommodate",
@@ -112,9 +119,10 @@ _WORDS = {
     "lying sitting resting located situated found",
     "want": "want need wish wants like love prefer want_to need_to would_like d_like like_to",
     "there": "i_have you_have there_is there_are there_stands there_s there_lies there_sits "
+    "while whilst whereas "
     "imagine we_have you_see i_see i_have_got we_see given suppose show_me design create "
     "make_a_scene make_me_a_scene scene_with a_scene_of a_scene_with",
-    "with": "with plus including",
+    "with": "with plus including among_other amongst_other among_others",
     "negated": "don_t_put do_not_put don_t_place do_not_place never_put never_place "
     "don_t_set do_not_set don_t_leave do_not_leave don_t_drop do_not_drop don_t_give",
     "ignore": "away_from than ignore ignoring avoid avoiding disregard without not except "
@@ -139,8 +147,9 @@ _WORDS = {
     "next after afterwards before_that your_task task is_to job goal try help make sure "
     "so_it that_it help_me might may if possible mind_if when what where how why which who "
     "please_can again together all well there_now be_so_kind could_you time side well_then i_d "
-    "i_ll i_m let_s we_ll you_ll it_s d ll m s ve re am been being have had got come too very "
-    "really quite its_place simply maybe perhaps actually yes no as while still already back only "
+    "i_ll i_m let_s we_ll you_ll it_s d ll m s ve re am been being have had got come came went too "
+    "very "
+    "really quite its_place simply maybe perhaps actually yes no as still already back only "
     "at about straight directly exactly properly neatly safely somewhere_else see happen happens "
     "able go_ahead and_then look looking find use using your_gripper gripper arm hand_s buddy "
     "friend assistant machine bot sir everyone them_all inside_it "
@@ -172,6 +181,31 @@ _COLOURS = {
     "grey": "charcoal silvery silver_grey greyish grayish",
     "black": "ebony jet_black blackish",
 }
+# Occasions, which the word table also has as food or things, and people: neither is on the table.
+OCCASIONS = frozenset(
+    "breakfast brunch lunch luncheon dinner supper meal feast banquet buffet picnic barbecue snack "
+    "party tea coffee morning noon afternoon evening night midnight day weekend date birthday "
+    "christmas thanksgiving easter wedding holiday celebration gathering guest course".split()
+)
+PEOPLE = frozenset(
+    "son daughter wife husband partner mother father mom mum mommy mummy dad daddy brother sister "
+    "kid child boy girl toddler baby man woman person people friend boss colleague coworker "
+    "teacher student guest visitor customer neighbour neighbor grandma grandpa grandmother "
+    "grandfather granny aunt uncle cousin roommate flatmate family everybody everyone somebody "
+    "someone nobody class team".split()
+)
+# What things have and what is no thing beside them: "the bowl with the blue rim".
+FEATURES = frozenset(
+    "rim edge handle stripe dot spot pattern logo label print decoration design "
+    "corner side surface bottom colour color shape".split()
+)
+# Words of other languages that no English word misspells; "die" is one of them beside others.
+FOREIGN = frozenset(
+    "der das den dem des ein eine einen einer und auf neben unter hinter bitte ist mit nach "
+    "le la les un une du dans sur sous et avec il el los las una en sobre junto "
+    "por favor lo della nella sulla nel sul di uma na ao os em de het een op naast".split()
+)
+
 IRREGULAR = {
     "knives": "knife", "loaves": "loaf", "leaves": "leaf", "dice": "die", "mice": "mouse",
     "shelves": "shelf", "scarves": "scarf", "children": "child", "men": "man", "geese": "goose",

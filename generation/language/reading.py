@@ -71,17 +71,29 @@ class Reading:
         things.append(mention)
         return len(things) - 1
 
+    def describes(self, mention: Mention) -> bool:
+        """Whether "the blue one" says more of the last thing: "the bowl (the blue one)"; if so, it
+        is noted."""
+        last = self.things[-1] if self.things else None
+        if last is None or mention.kind != "one" or not mention.definite or not last.noun:
+            return False
+        if last.colour or last.size or last.material or last.count > 1:
+            return False
+        looks = {"colour": mention.colour, "size": mention.size, "material": mention.material}
+        self.things[-1] = replace(last, **looks)
+        return True
+
     def fact(self, subject: int, relation: Relation, reference: int) -> None:
         """Notes a relation that holds at the start."""
         if subject != reference:
-            self.facts.append((subject, relation, reference))
+            self.facts.append((subject, "next to" if relation == TO else relation, reference))
 
     def state(self, subject: list[int], places: Sequence[Place]) -> None:
         """Notes where things are: the first place is of the subject, the next of the one before."""
         for k, (relation, _, numbers) in enumerate(places):
             about = subject if k == 0 else places[k - 1][2][:1]
             for number in about:
-                self.fact(number, "next to" if relation == TO else relation, numbers[0])
+                self.fact(number, relation, numbers[0])
 
     def starts(self, subject: list[int], relation: Relation | None, number: int) -> None:
         """ "From the basket": in or on it, which of them the families decide later."""

@@ -11,6 +11,7 @@ import numpy as np
 from generation.assets.library import Family
 from generation.language import words
 from generation.language.chunks import Mention
+from generation.language.lexicon import OCCASIONS
 from generation.language.phrasing import Split
 from generation.language.request import Request
 from generation.language.tokens import normalise, singular
@@ -126,6 +127,19 @@ THEMES: dict[str, Theme] = {
                        "", "", "oak pine marble granite laminate felt slate bamboo",
                        "kitchen living office garage nursery terrace workshop library"),
 }  # fmt: skip
+
+
+def is_occasion(noun: str, families: Mapping[str, Family]) -> bool:
+    """Whether a noun says what things are there for and is none of them: "dinner"."""
+    owned = any(noun in family.nouns for family in families.values())
+    return bool(noun) and not owned and noun.split()[-1] in OCCASIONS
+
+
+def is_theme(noun: str, families: Mapping[str, Family]) -> bool:
+    """Whether a noun of a prompt without a task only says which theme is meant."""
+    owned = any(noun in family.nouns for family in families.values()) or words.is_alike(noun)
+    listed = any(noun in theme.words for theme in THEMES.values())
+    return is_occasion(noun, families) or (listed and not owned)
 
 
 def nearest_theme(prompt: str) -> str:

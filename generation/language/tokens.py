@@ -11,17 +11,21 @@ from dataclasses import dataclass, replace
 
 from generation.assets.library import Family
 from generation.language import words
-from generation.language.lexicon import GRAMMAR, IRREGULAR, Entry
+from generation.language.lexicon import FOREIGN, GRAMMAR, IRREGULAR, Entry
 
 MAX_CHARACTERS = 1000  # of a prompt; a sentence that long is no sentence
 _MAX_TOKENS = 200
+_PART = 3  # letters of each part of a compound, at least
 # Only ever said in the plural, of one thing.
-PAIRED = frozenset("scissors pliers tongs tweezers glasses headphones binoculars".split())
+PAIRED = frozenset("scissors pliers tongs tweezers headphones binoculars".split())
 # What a noun phrase is made of.
 INSIDE = frozenset("det number shade colour size material noun category unknown one".split())
 _LEFT_ALONE = (
     r"\bleave ((?:\w+ ){1,5})(?:alone|untouched|in place|where (?:it|they) \w+|as (?:it|they) \w+)"
 )
+# "The fork to the left and the knife to the right of the plate": both of the plate.
+_SIDE = r"(?:to|on) the (?:left|right)"
+_TWO_SIDES = rf"({_SIDE}) and ((?:\w+ ){{1,5}})({_SIDE}) of ((?:the|a|an|my) [\w ]+)"
 # Colours and materials that are things when no thing follows: "an orange", "the glass".
 _THINGS = frozenset(
     "orange rose lime olive plum peach salmon amber coral glass paper stone cork marble cloth "
@@ -58,12 +62,10 @@ def tokenize(prompt: str, families: Mapping[str, Family]) -> tuple[list[Token], 
     if len(said) > _MAX_TOKENS:
         raise ValueError(f"a prompt of {len(said)} words: say it in at most {_MAX_TOKENS}")
     nouns = known_nouns(tuple(families.values()))
-    strange = [w for w in said if w.isalpha() and not _is_english(w, nouns)]
-    if len(strange) >= 3:
-        strange = [w for w in strange if not _respelt(w, nouns)]
+    strange = strange_words(prompt, families)
     if len(strange) >= 3 and 2 * len(strange) >= len(said):
         raise ValueError(
-            f"most words of {prompt!r} are not English: "
+            f"most words of {prompt!r} are not English ({', '.join(map(repr, strange))}): "
             'write for example "put the red block on the blue plate"'
         )
     tokens: list[Token] = []
@@ -77,6 +79,17 @@ def tokenize(prompt: str, families: Mapping[str, Family]) -> tuple[list[Token], 
     return _things(tokens), tuple(notes)
 
 
+def strange_words(prompt: str, families: Mapping[str, Family]) -> list[str]:
+    """The words of a prompt that are not English as far as known, nor misspelt."""
+    nouns = known_nouns(tuple(families.values()))
+    said = [w for w in dict.fromkeys(normalise(prompt)) if w.isalpha()]
+    foreign = [w for w in said if w in FOREIGN]
+    # "The die" is English, "das Brot, die Butter" is not; nor are misspellings beside such words.
+    foreign += ["die"] if foreign and "die" in said else []
+    odd = [w for w in said if not _is_english(w, nouns) and not _compound(w, nouns)]
+    return [w for w in said if w in foreign or (w in odd and (foreign or not _respelt(w, nouns)))]
+
+
 def _is_english(word: str, nouns: Iterable[tuple[str, ...]]) -> bool:
     known = (word,) in GRAMMAR or (word,) in nouns or any(word in n for n in nouns)
     # Short foreign words are names of notes and units in the word table.
@@ -87,12 +100,14 @@ def normalise(prompt: str) -> list[str]:
     """Lower-case words, numbers and the marks "." and ","; accents and apostrophes are dropped."""
     plain = unicodedata.normalize("NFKD", prompt.lower().replace("’", "'"))
     plain = "".join(c for c in plain if not unicodedata.combining(c))
-    plain = re.sub(r"([a-z]*n)'t\b", r"\1 t", plain).replace("can t", "can not")
+    plain = re.sub(r"([a-z]*n)'t\b", r"\1 t", plain)
+    plain = re.sub(r"\bcan t\b", "can not", plain)
     plain = re.sub(r"\b[0-9]+(st|nd|rd|th)\b", " ", plain)
     plain = re.sub(_LEFT_ALONE, r"ignore \1", plain)
+    plain = re.sub(_TWO_SIDES, r"\1 of \4 and \2\3 of \4", plain)
     plain = re.sub(r"[;!?]", " . ", plain)
     plain = re.sub(r"[:()\[\]{}\n]|\s[-–—]+\s", " , ", plain)
-    plain = plain.replace("&", " and ")
+    plain = re.sub(r"[-=]+>|→", " to ", plain).replace("&", " and ")
     return re.findall(r"[a-z]+|[0-9]{1,4}|[.,]", plain)
 
 
@@ -148,8 +163,14 @@ def _next(
     for length in range(longest, 0, -1):
         phrase = tuple(said[start : start + length])
         noun, entry = nouns.get(phrase), GRAMMAR.get(phrase)
+        if length == 2 and not noun and not entry:
+            noun = nouns.get(("".join(phrase),))  # "screw driver"
         if noun and (entry is None or _is_noun(entry, said, start + length, before)):
             return Token("noun", noun[0], noun[0], noun[1]), length, ""
+        if word == "park" and GRAMMAR.get((*said[start + 1 : start + 2],), ("",))[0] == "det":
+            return Token("verb", word, word), 1, ""  # "park the car": no room
+        if word == "stick" and before and before[-1].kind == "unknown":
+            return Token("unknown", word, word), 1, ""  # "the USB stick"
         if entry is not None and length == 1 and _is_adjective(entry, said, start, before):
             return Token("unknown", word, word), 1, ""
         if entry is not None:
@@ -160,6 +181,9 @@ def _next(
     if word.isdigit():
         return Token("number", word, word), 1, ""
     if not words.is_word(word) and not words.is_word(one):
+        compound = _compound(word, nouns)
+        if compound:
+            return compound, 1, ""
         close = _respelt(word, nouns)
         if close:
             token, _, _ = _next([*close.split()], 0, nouns, before)
@@ -169,14 +193,36 @@ def _next(
     return Token("unknown", one, one, one != word), 1, ""
 
 
+def _compound(word: str, nouns: Mapping[tuple[str, ...], tuple[str, bool]]) -> Token | None:
+    """A compound written as one word, by its two parts: "lunchbox" is a lunch box."""
+    for cut in range(_PART, len(word) - _PART + 1):
+        front, head = word[:cut], word[cut:]
+        if not (words.is_word(front) or (front,) in nouns):
+            continue
+        if GRAMMAR.get((front,), ("noun",))[0] not in ("noun", "unknown", "category", "other"):
+            continue  # "redcup": two words
+        noun, plural = nouns.get((head,), ("", False))
+        if not noun and words.is_alike(singular(head)):
+            noun, plural = singular(head), singular(head) != head
+        if noun:
+            return Token("noun", f"{front} {noun}", f"{front} {noun}", plural)
+    return None
+
+
 def _respelt(word: str, nouns: Iterable[tuple[str, ...]]) -> str:
     """The known word that `word` misspells, "" if none is near."""
     if len(word) < 3 or len(word) > 20:
         return ""
     known = sorted({p[0] for p in nouns if len(p) == 1} | {p[0] for p in GRAMMAR if len(p) == 1})
     close = difflib.get_close_matches(word, known, n=4, cutoff=0.74)
-    for candidate in sorted(close, key=lambda c: sorted(c) != sorted(word)):
-        ratio = difflib.SequenceMatcher(None, word, candidate).ratio()
+    ratios = {c: difflib.SequenceMatcher(None, word, c).ratio() for c in close}
+
+    def order(candidate: str) -> tuple[bool, float, bool, str]:
+        named = GRAMMAR.get((candidate,), ("noun",))[0] in INSIDE  # "wite" is white, not write
+        return sorted(candidate) != sorted(word), -ratios[candidate], not named, candidate
+
+    for candidate in sorted(close, key=order):
+        ratio = ratios[candidate]
         if sorted(word) == sorted(candidate) or (ratio >= 0.8 and word[0] == candidate[0]):
             return candidate
     return ""

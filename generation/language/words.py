@@ -26,6 +26,9 @@ _RARER = 0.9  # factor for each commoner sense of a word before the one compared
 _NO_THING = 0.6  # factor for what stands on no table: vehicles, buildings, animals, ideas
 _HEAD = 0.97  # score of a known noun that another word qualifies
 _SYNONYM = 0.93  # factor for a family's further nouns, some of which mean more than its shape
+# Least scores of a family that stands in for another: a vessel ("tumbler" has 0.41, the lowest) and
+# a box ("chest" has 0.58; a bin, 0.56, is no parcel).
+_HOLDING, _GRIPPABLE = 0.4, 0.57
 _KIN = 0.95  # factor for what is only like the noun
 
 # Senses by a plainer word where the noun alone is mostly something else ("plate" is a base in
@@ -40,14 +43,15 @@ _SENSE = {
 }  # fmt: skip
 _LIKE = {
     "can": "soda,beer,cola,canister", "bottle": "perfume,wine,vial,water,shampoo,ketchup",
-    "carton": "juice,milk,cereal", "mat": "tablecloth,cloth,rug,doormat,doily",
+    "carton": "juice,milk,cereal",
+    "mat": "tablecloth,cloth,rug,doormat,doily,mousepad,mouse pad",
     "napkin": "washcloth,dishcloth,tissue,tablecloth", "pawn": "checker,rook,bishop",
     "figure": "statue,doll,toy,puppet,teddy bear,teddy,robot,dinosaur", "block": "domino,lego",
     "ball": "sphere,globe,orb,marble,football", "cupcake": "cake,brownie,pie,tart,cookie,bun",
     "crate": "chest,case,bin,suitcase", "mug": "glass,beaker,goblet,chalice,teacup",
     "salt shaker": "salt,pepper mill,spice", "shaker": "salt,pepper mill,spice",
     "apple": "plum,nectarine,guava,pomegranate", "tangerine": "orange,peach,apricot,grapefruit",
-    "pear": "mango,papaya,avocado,fig,kiwi", "strawberry": "cherry,blueberry,grape",
+    "pear": "mango,papaya,avocado,fig,kiwi,pineapple", "strawberry": "cherry,blueberry,grape",
     "pumpkin": "melon,watermelon,cantaloupe,cabbage,cauliflower", "banana": "plantain",
     "carrot": "parsnip,radish,beet,turnip", "cucumber": "celery,asparagus,leek,gherkin",
     "onion": "garlic,fennel,artichoke", "pepper": "chili,broccoli", "potato": "yam,ginger",
@@ -56,13 +60,25 @@ _LIKE = {
     "burger": "hotdog,taco", "spoon": "spatula,whisk", "fork": "tongs,chopstick",
     "knife": "dagger,razor,scissors", "screwdriver": "wrench,chisel,pliers,drill,key",
     "brush": "toothbrush,comb,broom,hairbrush", "torch": "lantern,lamp",
-    "book": "textbook,dictionary,magazine,album,bible,wallet", "phone": "headset,walkie talkie",
+    "book": "textbook,dictionary,magazine,album,bible,wallet,laptop",
+    "phone": "headset,walkie talkie,tablet,ipad",
     "calculator": "keyboard,gamepad", "boat": "canoe,yacht,sailboat,submarine",
     "car": "truck,van,taxi,bus,tractor,train", "jug": "carafe,decanter,amphora",
     "glue": "paste,lipstick", "spool": "thread,yarn,string", "mouse": "joystick",
-    "clock": "watch,stopwatch,timer", "soap": "detergent", "tape": "bracelet,ring",
+    "clock": "watch,stopwatch,timer", "soap": "detergent", "organiser": "holder",
+    "eraser": "usb stick,memory stick,flash drive", "tape": "bracelet,ring,tape measure",
     "rocket": "missile,spaceship", "bulb": "lightbulb",
 }  # fmt: skip
+
+_ALIKE = frozenset(like for likes in _LIKE.values() for like in likes.split(","))
+_ALIKE_WORDS = frozenset(word for like in _ALIKE for word in like.split())
+# Families that stand in where a noun's own family cannot play its part: open ones for the solid
+# vessels that a sentence fills, small ones for boxes too wide to grip.
+_HOLLOW = {
+    "mug": "pot bowl tub", "jar": "pot bowl tub", "jug": "pot bowl tub", "vase": "pot planter tub",
+    "can": "pot tub", "thermos": "pot tub", "teapot": "pot", "carton": "crate shoebox",
+}  # fmt: skip
+_GRIPPED = {"crate": "carton gift", "shoebox": "carton gift"}
 
 
 @dataclass(frozen=True)
@@ -107,13 +123,14 @@ def _table() -> _Table:
 def is_word(word: str) -> bool:
     """Whether an English word is known, so that it is no misspelling."""
     table = _table()
-    return word in table.senses or word in table.others
+    return word in table.senses or word in table.others or word in _ALIKE_WORDS
 
 
 def is_thing(noun: str) -> bool:
     """Whether a noun commonly names a thing that could stand on a table."""
     table = _table()
-    return any(rank < 4 and table.thing[node] for node, rank in table.senses.get(noun, ()))
+    senses = table.senses.get(noun, ())
+    return noun in _ALIKE or any(rank < 4 and table.thing[node] for node, rank in senses)
 
 
 def match_noun(noun: str, families: Mapping[str, Family]) -> Match:
@@ -151,6 +168,30 @@ def match_noun(noun: str, families: Mapping[str, Family]) -> Match:
         f"unknown object {noun!r}: the nearest are {near}; at least {THRESHOLD} is needed to take "
         "one for the other"
     )
+
+
+def is_alike(noun: str) -> bool:
+    """Whether a noun is listed as a thing that is shaped or used like one of a family."""
+    return noun in _ALIKE
+
+
+def stand_in(noun: str, families: Mapping[str, Family], *, holding: bool) -> Match | None:
+    """Another family for a noun whose own cannot hold (or, if not `holding`, cannot be gripped).
+
+    None where nothing is alike enough: no spoon is a bowl, and no plate fits a gripper.
+    """
+    others = _HOLLOW if holding else _GRIPPED
+    try:
+        own = match_noun(noun, families)
+    except ValueError:
+        return None
+    found = [families[name] for name in others.get(own.family, "").split() if name in families]
+    scores = [max(similarity(own.noun, word) for word in family.nouns) for family in found]
+    best = max(range(len(found)), key=lambda k: scores[k], default=-1)
+    least = _HOLDING if holding else _GRIPPABLE
+    if best < 0 or scores[best] * own.score < least:
+        return None
+    return Match(found[best].name, noun, round(float(scores[best] * own.score), 4))
 
 
 @functools.lru_cache(maxsize=65536)
