@@ -15,17 +15,16 @@ from generation.compile import TABLE_CENTRE, TABLE_HALF
 from generation.measures.accounts import licences, success_of_assets, success_of_families
 from generation.measures.descriptors import shape_id
 from generation.measures.diversity import diversity
-from generation.measures.probe import OPENING as GRIPPER_OPENING
 from generation.measures.probe import Probe
-from generation.placing.access import REACH, TOP, goal_spot
+from generation.placing.access import OPENING, REACH, TOP, goal_spot
 from generation.placing.footprint import lowest, world
 from generation.placing.relations import edge_holds, relation_holds
 from generation.placing.settling import MOVED, TURNED, simulate
 from generation.spec import SUPPORTS, ObjectSpec, SceneSpec
 
 __all__ = [
-    "GRIPPER_OPENING",
     "MEASURES",
+    "OPENING",
     "PENETRATION",
     "Verdict",
     "inspect_scene",

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from generation.placing.access import REACH
+from generation.placing.access import REACH, SPOT_GAPS
 from generation.placing.relations import NEXT_TO
 from generation.spec import SUPPORTS, Relation
 from sim.robots.base import Robot
@@ -35,7 +35,6 @@ _STEEP = 0.7  # sine of the tilt of an axis that no longer tells the heading
 
 PLACE_RADIUS = 0.04
 """How far from the aim of a spatial goal the place is said to extend, m."""
-_GAPS = (0.03, 0.045, 0.055)  # m from what the goal is about; fingers need room to open
 _DIRECTIONS = 9  # to be tried with each gap
 _FAN = math.radians(34.0)  # of the 45 degrees to either side that count as "left of"
 _PARTS = (0.0, 0.5, 1.0)  # of the way from the middle of a place to its edge
@@ -198,12 +197,12 @@ def _candidates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x, y = _TOWARDS.get(name, (1, 0))
         heading = math.atan2(y, x)
         turns = fan if name in _TOWARDS else around
-        steps = _GAPS if _SPATIAL[relation] else _PARTS
+        steps = SPOT_GAPS if _SPATIAL[relation] else _PARTS
         turn, step = (grid.ravel() for grid in np.meshgrid(turns, steps, indexing="ij"))
         if relation == STACKED:
             step = np.zeros_like(step)
         aside = 0.02 * np.abs(turn) if name in _TOWARDS else 0.0
-        cost = aside + (0.1 * np.abs(step - _GAPS[1]) if _SPATIAL[relation] else 0.02 * step)
+        cost = aside + (0.1 * np.abs(step - SPOT_GAPS[1]) if _SPATIAL[relation] else 0.02 * step)
         unit = np.stack([np.cos(turn + heading), np.sin(turn + heading)], -1)
         rows.append((unit, step, cost))
     unit, share, cost = (np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))

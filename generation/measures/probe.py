@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from generation.assets.mass import quat_to_matrix
 from generation.assets.parts import yaw_quat
 from generation.compile import compile_scene
+from generation.placing.access import OPENING
 from generation.placing.footprint import lowest, world
 from generation.spec import TABLE, ObjectSpec, SceneSpec
 
 Array = NDArray[np.float64]
 
-OPENING = 0.056  # m between the open fingers of the WidowX
 SPARE = 0.008  # m: what is so much narrower than the opening is gripped however it lies
 _TIP = 0.009  # m that the fingers reach below the grasp point
 _PAD = (0.005, 0.011)  # half sizes in m of a finger along the closing axis and across it

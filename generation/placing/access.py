@@ -23,7 +23,7 @@ TOP = 0.25  # m, highest point at which the gripper still points down
 # The range of the gripper, x and y in m: what lies outside cannot be reached from above.
 _RANGE = ((0.11, 0.41), (-0.27, 0.27))
 
-_OPENING = 0.056  # m between the open fingers
+OPENING = 0.056  # m between the open fingers of the WidowX
 _FINGER = (0.010, 0.022)  # m, thick along the closing axis and wide across it
 _TIP = 0.009  # m that the fingers reach below the grasp point
 _GROUND = 0.002  # m that the tips keep from what the target lies on
@@ -32,7 +32,7 @@ _BAR_HEIGHT = 0.042  # m of the bar's lower side over the grasp point
 _SPARE = 0.008  # m: what is so much smaller than the opening is gripped however it lies
 _SLACK = 0.002  # m between the gripper and what it must not touch
 # Spots for a goal beside something: gaps in m, and directions either side of the middle in rad.
-_GAPS = (0.03, 0.045, 0.055)
+SPOT_GAPS = (0.03, 0.045, 0.055)
 _FAN = math.radians(30.0)
 _TOWARDS = {"left of": 0.5 * math.pi, "right of": -0.5 * math.pi, "behind": 0.0,
             "in front of": math.pi}  # fmt: skip
@@ -139,12 +139,12 @@ def _gripper(target: ObjectSpec) -> list[_Tool]:
     axis = quat_to_matrix(target.quat) @ [
         math.cos(target.grasp[3]), math.sin(target.grasp[3]), 0.0
     ]  # fmt: skip
-    slender = 2.0 * target.radius > _OPENING - _SPARE
+    slender = 2.0 * target.radius > OPENING - _SPARE
     yaw = math.atan2(axis[1], axis[0]) if slender else 0.5 * math.pi
     along = np.array([math.cos(yaw), math.sin(yaw)])
     tip = max(float(at[2]) - _TIP, lowest(target) + _GROUND)
     finger = Footprint.bar(_FINGER[0] / 2, _FINGER[1] / 2)
-    out = (_OPENING + _FINGER[0]) / 2
+    out = (OPENING + _FINGER[0]) / 2
     fingers = [_Tool(finger, Pose(at[:2] + sign * out * along, yaw), tip) for sign in (-1, 1)]
     bar = Footprint.bar(_BAR[0] / 2, _BAR[1] / 2)
     return [*fingers, _Tool(bar, Pose(at[:2], yaw), float(at[2]) + _BAR_HEIGHT)]
@@ -191,7 +191,7 @@ def _table_spots(
     for angle in angles:
         way = np.array([math.cos(angle), math.sin(angle)])
         reach = _reach(*beside, way) + _reach(shape, held, -way)
-        for space in _GAPS:
+        for space in SPOT_GAPS:
             spot = beside[1].xy + way * (reach + space)
             inside = all(low <= v <= high for v, (low, high) in zip(spot, _RANGE, strict=True))
             if not (inside and REACH[0] <= float(np.hypot(*spot)) <= REACH[1]):

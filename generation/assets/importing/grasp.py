@@ -10,8 +10,8 @@ import numpy as np
 
 from generation.assets.importing.asset import Array
 from generation.assets.importing.primitives import Primitive
+from generation.placing.access import OPENING
 
-OPENING = 0.056  # m between the pads of the open gripper
 MAX_WIDTH = 0.05  # m, leaves 3 mm on either side
 MAX_MASS = 0.4  # kg
 
