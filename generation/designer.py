@@ -19,6 +19,7 @@ from generation.layout import Difficulty
 from generation.spec import Node, ObjectSpec, SceneGraph, SceneSpec, TaskSpec
 
 _ATTEMPTS = 12  # shapes and poses tried for one scene before giving up
+_NEAR = 0.9  # likeness from which a noun is as good as the family's own
 _PROPOSALS = 4  # casts tried by a designer that costs nothing
 
 
@@ -116,10 +117,16 @@ def known_families(library: str | os.PathLike[str] | None = None) -> Mapping[str
     """The procedural families and, with a library, those of its assets that may train models.
 
     Raises:
-        ValueError: an asset has the name of a procedural family.
+        ValueError: `library` is no folder of assets, or an asset has the name of a procedural
+            family.
     """
     if library is None:
         return FAMILIES
+    if not (Path(library) / "assets").is_dir():
+        raise ValueError(
+            f"{os.fspath(library)!r} is no asset library, it has no folder 'assets': name one that "
+            "`vla-jax import MESHES -o LIBRARY` has written"
+        )
     from generation.assets.store import AssetLibrary
 
     assets = AssetLibrary(Path(library)).families(training=True)
@@ -127,6 +134,15 @@ def known_families(library: str | os.PathLike[str] | None = None) -> Mapping[str
     if twice:
         raise ValueError(f"assets of {library} have names of procedural families: rename {twice}")
     return {**FAMILIES, **dict(sorted(assets.items()))}
+
+
+def notes_of(scene: SceneSpec) -> tuple[str, ...]:
+    """What a user should know of a scene: which nouns are drawn as something only like them."""
+    return tuple(
+        f"{node.noun!r} is drawn as a {node.family.replace('_', ' ')} ({node.match:.2f})"
+        for node in scene.graph.nodes
+        if node.match < _NEAR
+    )
 
 
 def _check_arguments(

@@ -48,6 +48,15 @@ SENTENCES = {
     "put the two tomatoes to the left of the plate": "2 tomato | left of | plate",
     "put 3 tomatoes into the pot": "3 tomato | in | pot",
     "Let the lemon sit in the bowl": "lemon | in | bowl",
+    "don't put the apple in the bowl, put it on the plate": "apple | on | plate + bowl",
+    "instead of putting the apple in the bowl, put it on the plate": "apple | on | plate + bowl",
+    "put the apple not in the bowl but on the plate": "apple | on | plate + bowl",
+    "don't forget to put the apple in the bowl": "apple | in | bowl",
+    "why don't you put the apple in the bowl?": "apple | in | bowl",
+    "don't leave the apple there but put it in the bowl": "apple | in | bowl",
+    "put three objects in the bowl": "3 <> | in | bowl",
+    "put the apple and two other objects in the bowl": "apple | in | bowl + 2 <>",
+    "put the egg in the box with two other objects on the plate": "egg | in | box + 2 <> + plate; 2 on 3",
     "what about putting the lemon on the saucer?": "lemon | on | saucer",
     "the block which is next to the cup has to be put onto the plate": "block | on | plate + cup; 0 next to 2",
     "put the apple in the bowl and the banana on the plate": "apple | in | bowl + banana + plate",
@@ -125,6 +134,12 @@ REFUSED = {
     "take the lemon from the bowl and put it on the table": "the bare table is no goal",
     "put the lemon that is in the bowl in the bowl": "is so already",
     "put the egg in the bowl. The can is left of the bowl. The can is right of the bowl.": "both",
+    "put it on the plate": "'it' in .* names nothing",
+    "put the apple in it": "'it' in .* names nothing",
+    "put the cup in the box with seven distractors": "7 distractors in .* ask for at most 6",
+    "put the cup in the box with two distractors on the plate": "distractors stand anywhere",
+    "five distractors": "no task and no theme",
+    "put neither the apple nor the pear in the bowl": "does not say where the apple goes",
     "pick up the mug": "does not say where the mug goes",
     "put the mug under the plate": "'under' in .* is no relation",
     "put the mug between the can and the plate": "'between' in .* is no relation",
@@ -146,13 +161,68 @@ REFUSED = {
     "put the red block on the plate with six cups, six cans, six dice": "names 20 things",
 }
 
-WRONG_WORDS = {
-    "put the bananna in the bowl": "'bananna' is read as 'banana'",
-    "put the red block onn the plate": "'onn' is read as 'on'",
-    "plaec the tomatoe in the bsaket": "'bsaket' is read as 'basket'",
-    "put the lemon on the wite plate": "'wite' is read as 'white'",
-    "put the yelow lemon beside the plate": "'yelow' is read as 'yellow'",
+# Sentence, its misspelt word, and what that means.
+WRONG_WORDS = (
+    ("put the bananna in the bowl", "bananna", "banana"),
+    ("put the red block onn the plate", "onn", "on"),
+    ("plaec the tomatoe in the bsaket", "bsaket", "basket"),
+    ("put the lemon on the wite plate", "wite", "white"),
+    ("put the yelow lemon beside the plate", "yelow", "yellow"),
+)
+
+# They only say what is not to be done.
+NEGATED = (
+    "don't put the banana on the plate",
+    "do not put the apple in the bowl",
+    "Dont put the apple in the bowl",
+    "never put the apple in the bowl",
+    "don't move the apple to the bowl",
+    "do not touch the bottle",
+    "don't put the apple on the table",
+    "the apple should not go in the bowl",
+    "I don't want the apple to go in the bowl",
+    "I do not want you to put the apple in the bowl",
+    "the apple does not belong in the bowl",
+    "avoid putting the apple in the bowl",
+    "make sure not to put the apple in the bowl",
+    "put the apple not in the bowl",
+    "put the apple anywhere but in the bowl",
+    "do not take the apple and put it in the bowl",
+    "do not stack the blocks",
+    "don't fill the bowl with apples",
+)
+
+# The number of things that they do not name.
+COUNTED = {
+    "put the red cup into the box without any distractors": 0,
+    "put the red cup into the box with nothing else on the table": 0,
+    "put the red cup into the box with no other objects in the scene": 0,
+    "put the red cup and nothing else into the box": 0,
+    "there are no other objects. put the red cup into the box": 0,
+    "put the red cup into the box, no distractors": 0,
+    "put the red cup into the box with a distractor": 1,
+    "put the red cup into the box with one other object": 1,
+    "put the red cup with two distractors into the box": 2,
+    "put the red cup into the box with a couple of other items": 2,
+    "put the red cup into the box with three other objects": 3,
+    "put the red cup into the box. There are a few other things around.": 3,
+    "put the red cup into the box with some more objects on the oak table": 3,
+    "put the red cup into the box with lots of distractors": 4,
+    "put the red cup into the box with five distractors": 5,
+    "put the red cup into the box with up to 5 distractors": 5,
+    "put the red cup into the box with four further things lying around and a mug": 4,
+    "a breakfast table with five distractors": 5,
 }
+
+# Words that might not fit the scene that is drawn.
+UNSURE = (
+    "put the red or blue block in the bowl",
+    "put either block in the bowl",
+    "put the heavier block in the bowl",
+    "put the smaller block in the bowl",
+    "put the block in the bowl without dropping it",
+    "put any block except the red one in the bowl",
+)
 
 # A word of the table, and the families that it may become.
 UNKNOWN = {

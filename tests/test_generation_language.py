@@ -5,21 +5,32 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from language_tables import FEWER, NO_THINGS, REFUSED, SENTENCES, UNKNOWN, WRONG_WORDS
+from language_tables import (
+    COUNTED,
+    FEWER,
+    NEGATED,
+    NO_THINGS,
+    REFUSED,
+    SENTENCES,
+    UNKNOWN,
+    UNSURE,
+    WRONG_WORDS,
+)
 
 from generation import VOCABULARY, design
 from generation.assets.library import FAMILIES, NOUNS
-from generation.designer import design_scene
+from generation.designer import design_scene, known_families, notes_of
 from generation.language.chunks import Mention
 from generation.language.grammar import MAX_WORDS, Split, noun_phrase, parse, wordings
 from generation.language.grammar_designer import grammar_designer
 from generation.language.lexicon import GRAMMAR
 from generation.language.themes import THEMES, nearest_theme
+from generation.language.tokens import tokenize
 from generation.language.words import THRESHOLD, match_noun, stand_in
 from generation.spec import SUPPORTS, Relation, mentions
 
@@ -59,29 +70,23 @@ def test_what_cannot_be_done_is_named_in_one_line(sentence: str, message: str) -
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("sentence", "note"), WRONG_WORDS.items())
-def test_misspellings_are_read_and_noted(sentence: str, note: str) -> None:
-    request = parse(sentence)
-    assert any(note in said for said in request.notes)
-    assert request.sentence is None  # an instruction has no misspelt words
-
-
-def test_a_proposal_says_how_misspelt_words_were_read() -> None:
-    rng = np.random.default_rng(0)
-    proposal = grammar_designer("put the bananna in the bowl", rng, "easy", "all", FAMILIES)
-    assert proposal.notes == ("'bananna' is read as 'banana'",)
+@pytest.mark.parametrize(("sentence", "wrong", "right"), WRONG_WORDS)
+def test_misspellings_are_read(sentence: str, wrong: str, right: str) -> None:
+    assert tokenize(sentence, FAMILIES)[1][wrong] == right
+    assert parse(sentence).target == parse(sentence.replace(wrong, right)).target
+    assert parse(sentence).sentence is None  # an instruction has no misspelt words
 
 
 def test_long_prompts_are_refused_quickly() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValueError, match="a prompt of 10000 characters"):
         parse("put the red " * 833 + "bowl")
     with pytest.raises(ValueError, match="a prompt of 250 words"):
         parse("put " * 250)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 5  # a second at most, on a slow machine
 
 
-@settings(max_examples=150, deadline=2000, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     st.lists(st.sampled_from(sorted(GRAMMAR) + [(noun,) for noun in sorted(NOUNS)]), max_size=18)
 )
@@ -97,7 +102,7 @@ def test_random_words_raise_nothing_but_value_errors(phrases: list[tuple[str, ..
     assert "\n" not in complaint
 
 
-@settings(max_examples=100, deadline=2000, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.text(max_size=80))
 def test_random_characters_raise_nothing_but_value_errors(text: str) -> None:
     complaint = ""
@@ -106,6 +111,47 @@ def test_random_characters_raise_nothing_but_value_errors(text: str) -> None:
     except ValueError as error:
         complaint = str(error)
     assert "\n" not in complaint
+
+
+# Negations, choices and counts -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sentence", NEGATED)
+def test_what_not_to_do_is_no_task(sentence: str) -> None:
+    with pytest.raises(ValueError, match="says what not to do: write what to do"):
+        design(sentence, n=1, seed=0)
+
+
+def test_a_theme_keeps_clear_of_what_is_not_to_be_done() -> None:
+    request = parse("a messy breakfast table, but don't put the banana on the plate")
+    assert request.theme and "banana" not in request.theme
+    assert not request.extras
+
+
+@pytest.mark.parametrize(("sentence", "count"), COUNTED.items())
+def test_distractors_are_counted_and_never_said(sentence: str, count: int) -> None:
+    request = parse(sentence)
+    assert request.distractors == count
+    assert request.sentence in (None, "put the red cup into the box")
+
+
+def test_scenes_hold_as_many_distractors_as_the_prompt_says() -> None:
+    for difficulty in ("easy", "full"):
+        for words, count in (("without any distractors", 0), ("with five distractors", 5)):
+            prompt = f"put the red cup into the box {words}"
+            scene = design(prompt, n=1, seed=0, difficulty=difficulty)[0]
+            assert len(scene.objects) == 2 + count
+            assert not any("distractor" in said for said in scene.task.paraphrases)
+    named = design("put the egg in the bowl with a mug and two other things", n=1, seed=0)[0]
+    assert len(named.objects) == 5
+    assert named.objects[2].noun == "mug"
+    assert len(design("a breakfast table with one distractor", n=1, seed=0)[0].objects) == 3
+
+
+@pytest.mark.parametrize("sentence", UNSURE)
+def test_sentences_that_choose_or_compare_are_no_instructions(sentence: str) -> None:
+    assert parse(sentence).sentence is None
+    assert sentence not in design(sentence, n=1, seed=0)[0].task.paraphrases
 
 
 # Words without a family --------------------------------------------------------------------------
@@ -285,6 +331,24 @@ def test_the_users_own_words_are_kept() -> None:
     assert scene.task.instruction == "could you put the banana in the blue bowl"
     assert scene.task.instruction in scene.task.paraphrases
     assert len(scene.task.paraphrases) > 10
+
+
+def test_far_likenesses_are_told() -> None:
+    scene = design("put the goblet on the blue tray", n=1, seed=0)[0]
+    goblet, *others = scene.graph.nodes
+    for match, told in ((0.49, ("'gizmo' is drawn as a table clock (0.49)",)), (0.95, ())):
+        gizmo = {"noun": "gizmo", "family": "table_clock", "match": match}
+        nodes = (goblet.model_copy(update=gizmo), *others)
+        graph = scene.graph.model_copy(update={"nodes": nodes})
+        assert notes_of(scene.model_copy(update={"graph": graph})) == told
+
+
+def test_a_folder_that_is_no_library_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match=f"'{path}' is no asset library.*vla-jax import"):
+            design("put the block on the plate", n=1, seed=0, library=path)
+    (tmp_path / "assets").mkdir()
+    assert known_families(tmp_path) == FAMILIES
 
 
 # Scenes ------------------------------------------------------------------------------------------

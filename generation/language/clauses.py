@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generation.language.chunks import Chunk
+from generation.language.lookahead import (
+    NEGATORS,
+    PREPOSITIONS,
+    first,
+    negations,
+    preposition_follows,
+)
 from generation.language.reading import HOW, TO, Place, Reading
 from generation.spec import Relation
 
@@ -21,6 +28,7 @@ def read_clauses(chunks: Sequence[Chunk], prompt: str) -> Reading:
             reading.table = reading.table or chunk.value
         elif chunk.kind in ("room", "style"):
             reading.room = reading.room or chunk.value
+    chunks = negations(chunks)
     clause = _Clause(reading, prompt)
     for k, chunk in enumerate(chunks):
         clause.take(chunk, list(chunks[k + 1 :]), chunks[k - 1].kind if k else "stop")
@@ -56,22 +64,30 @@ class _Clause:
         self.also = False  # it was "and"
         self.fresh = False  # a verb came after the subject
         self.taking = False  # the last verb was one like "take"
+        self.contrast = False  # it was "but"
+        self.barred = False  # the next place is where the subject does not go
+        self.denying = False  # the clause says what not to do, or what does not matter
 
     def take(self, chunk: Chunk, rest: list[Chunk], before: str) -> None:
         """The next chunk."""
+        self.read(chunk, rest, before)
+        if not (self.denying or self.barred):
+            self.reading.affirmed.append(chunk.text)
+
+    def read(self, chunk: Chunk, rest: list[Chunk], before: str) -> None:
         kind = chunk.kind
         if kind == "np" and chunk.mention is not None:
             self.phrase(chunk, rest)
         elif kind in ("table", "room"):
             self.place(kind)
         elif kind == "pronoun":
-            self.pronoun()
+            self.pronoun(chunk.text)
         elif kind in ("prep", "into"):
             self.preposition(chunk, kind == "into")
         elif kind == "to":
             self.pending, self.joined = (TO, True), False
         elif kind == "unrelated":
-            if not rest or rest[0].kind not in ("np", "pronoun"):
+            if first(rest) not in ("np", "pronoun"):
                 return  # "with three mugs around"
             if self.mode in ("context", "state"):
                 self.pending = ("next to", False)
@@ -83,7 +99,7 @@ class _Clause:
         elif kind == "from":
             self.source, self.pending = True, None
         elif kind in ("verb", "take", "stack", "goal"):
-            self.verb(kind)
+            self.verb(kind, rest)
         elif kind == "want":
             self.mode = self.mode or "task"
         elif kind == "other":
@@ -92,13 +108,16 @@ class _Clause:
         elif kind in ("fill", "hold", "has", "is", "rel"):
             self.link(kind)
         elif kind in ("there", "with", "ignore"):
-            self.context(kind, rest)
+            self.context(chunk, rest)
         elif kind in ("and", "comma"):
             self.joined = True
             self.also = kind == "and"
+            self.contrast = chunk.text in ("but", "yet")
         elif kind == "negated":
-            self.close()
+            if self.joined or self.places or self.mode not in ("", "task"):
+                self.close()  # else "the apple should not go in the bowl"
             self.mode = "negated"
+            self.reading.negated = self.denying = True
         elif kind == "stop":
             self.close()
 
@@ -122,6 +141,9 @@ class _Clause:
             for subject in self.relative:
                 self.reading.fact(subject, relation, number)
             self.relative = None
+        elif self.pending and self.barred:
+            self.reading.denied.add(number)
+            self.pending, self.barred = None, False
         elif self.pending:
             self.places.append((*self.pending, [number]))
             self.pending = None
@@ -131,7 +153,7 @@ class _Clause:
         elif joined and self.mode == "task" and self.places and rest and rest[0].kind == "is":
             self.close()  # "put the egg on the dish, the battery is on the plate"
             self.subject = [number]
-        elif joined and self.places and _preposition_follows(rest) and self.mode != "context":
+        elif joined and self.places and preposition_follows(rest) and self.mode != "context":
             self.next_task(number)
         elif joined and self.places:
             self.places[-1][2].append(number)
@@ -152,19 +174,26 @@ class _Clause:
         on_table = kind == "table" and self.pending and self.mode == "task" and not self.source
         if on_table and not self.places and self.pending and self.pending[0] == "on":
             self.reading.to_table = True
-        self.pending, self.source, self.relative = None, False, None
+        self.pending, self.source, self.relative, self.barred = None, False, None, False
 
-    def pronoun(self) -> None:
+    def pronoun(self, text: str) -> None:
         if self.source:
             self.source, self.pending = False, None
         elif self.pending:
             meant = self.meant()
-            if meant:
+            if meant and not self.barred:
                 self.places.append((*self.pending, meant))
-            self.pending = None
+            self.pending, self.barred = None, False
+            self.unnamed(text, meant)
         elif not self.subject:
             self.subject = list(self.reading.waiting or self.topic or self.last())
+            self.unnamed(text, self.subject)
         self.fresh = False
+
+    def unnamed(self, text: str, meant: list[int]) -> None:
+        """Notes a pronoun of a task that stands for nothing."""
+        if self.mode == "task" and not meant:
+            self.reading.nameless = self.reading.nameless or text
 
     def meant(self) -> list[int]:
         """What "it" stands for after a preposition."""
@@ -187,8 +216,15 @@ class _Clause:
         self.pending = (relation, directed)
         self.joined = False
 
-    def verb(self, kind: str) -> None:
+    def verb(self, kind: str, rest: list[Chunk]) -> None:
         """A task verb, before its object or after it ("the apple is to be put ...")."""
+        if self.mode == "negated" and not self.places:
+            # "Do not take it and put it ...", "I do not want it to go ...": still not to be done.
+            added = not self.joined or (self.also and not self.contrast)
+            placed = first(rest) in PREPOSITIONS and not self.joined
+            if placed or (first(rest) == "pronoun" and added):
+                self.joined = False
+                return
         self.reading.verbs += 1
         stated = self.mode == "state" or (self.mode == "" and self.joined)
         if self.mode in ("context", "negated") or (stated and self.subject and self.places):
@@ -224,25 +260,35 @@ class _Clause:
             self.mode = kind
         self.joined = False
 
-    def context(self, kind: str, rest: list[Chunk]) -> None:
+    def context(self, chunk: Chunk, rest: list[Chunk]) -> None:
+        kind = chunk.kind
         if kind == "with" and self.mode == "fill" and self.subject:
             return  # "fill the bowl with apples": what comes next goes in
         if kind == "there" and self.mode == "" and self.places and not self.subject:
             self.mode = "context"  # "in the sink there is a sponge"
             return
+        if kind == "with" and self.mode == "negated" and self.subject and not self.places:
+            self.pending = ("in", False)  # "don't fill the bowl with apples"
+            return
         unplaced = self.mode == "task" and self.subject and not self.places
-        if kind == "with" and unplaced and not _preposition_follows(rest):
+        if unplaced and chunk.text in (*NEGATORS, "except") and first(rest) in PREPOSITIONS:
+            self.reading.negated = self.barred = True  # "put it not in the bowl but ..."
+            return
+        if kind == "with" and unplaced and not preposition_follows(rest):
             self.pending = ("next to", False)
             return
-        if kind == "ignore" and unplaced and _preposition_follows(rest):
+        if kind == "ignore" and unplaced and preposition_follows(rest):
             self.aside, self.kept = True, list(self.subject)
         self.close()
         self.mode = "context"
+        self.denying = kind == "ignore"
+        self.reading.negated |= chunk.text in ("do not touch", "never touch")
 
     def next_task(self, number: int) -> None:
         """A phrase that begins another task or statement of the same kind."""
-        mode, kept = self.mode, list(self.anchor)
+        mode, kept, denying = self.mode, list(self.anchor), self.denying
         self.close()
+        self.denying = denying
         self.anchor = self.anchor or kept
         self.mode = mode
         self.subject = [number]
@@ -252,6 +298,8 @@ class _Clause:
     def close(self) -> None:
         """Ends the clause and notes what it says."""
         reading = self.reading
+        if self.denying:
+            reading.denied |= {*self.subject, *(n for _, _, ns in self.places for n in ns)}
         if self.mode in ("hold", "fill") and self.subject and self.object:
             relation = "on" if self.mode == "fill" and self.reading.stacked else None
             reading.set_goal(self.object, relation, self.subject[0])
@@ -291,13 +339,3 @@ class _Clause:
         keep = self.aside
         self.clear()
         self.aside = keep
-
-
-def _preposition_follows(rest: list[Chunk]) -> bool:
-    """Whether a place is still to come in this sentence, before another verb or list."""
-    for chunk in rest:
-        if chunk.kind in ("stop", "there", "with", "verb", "take", "is"):
-            return False
-        if chunk.kind in ("prep", "into", "to"):
-            return True
-    return False

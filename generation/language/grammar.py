@@ -14,12 +14,13 @@ from generation.assets.library import FAMILIES, Family
 from generation.language import themes, words
 from generation.language.chunks import Chunk, Mention, chunked
 from generation.language.clauses import read_clauses
+from generation.language.distractors import take_distractors
 from generation.language.lexicon import FEATURES
 from generation.language.phrasing import MAX_WORDS, VOCABULARY, Split, noun_phrase, wordings
 from generation.language.reading import HOW, Reading
 from generation.language.request import Request
 from generation.language.roles import Goal, names_of, resolved, support
-from generation.language.tokens import normalise, strange_words, tokenize
+from generation.language.tokens import Token, normalise, strange_words, tokenize
 from generation.spec import SUPPORTS, Relation
 
 __all__ = [
@@ -28,6 +29,14 @@ __all__ = [
 
 _MAX_THINGS = 16  # of a scene
 _SURE = 0.6  # how near a noun of a prompt without a task is to a family that it puts there
+# Words that compare, exclude or offer; "heavier" and its like end as it does.
+_CHOICES = frozenset(
+    "or either neither nor without except not never no instead unless if than but rather nothing "
+    "else other others another more less most least smaller smallest shorter shortest larger "
+    "largest bigger biggest taller tallest longer longest wider widest nearer nearest closer "
+    "closest darker darkest lighter lightest brighter brightest older oldest newer newest "
+    "distractor distractors".split()
+)
 _STRANGE = 0.4  # share of unknown words from which a prompt without a task is not English
 
 
@@ -43,12 +52,14 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
         ValueError: an object that nothing known resembles, a target that cannot be picked, a
             reference that cannot hold it, a task that is done already, or no task at all.
     """
-    tokens, notes = tokenize(prompt, families)
+    tokens, respelt = tokenize(prompt, families)
+    tokens, distractors = take_distractors(tokens, prompt)
     theme = " ".join(token.text for token in tokens)  # as spelt right
     chunks = chunked(tokens)
     reading = read_clauses(chunks, prompt)
     if reading.goal is None:
-        return _without_goal(reading, chunks, prompt, families, notes, theme)
+        request = _without_goal(reading, chunks, prompt, families, theme)
+        return replace(request, distractors=distractors)
     if reading.undoable and not reading.verbs:
         raise _undoable(reading.undoable, prompt)
     try:
@@ -57,8 +68,10 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
         if reading.verbs or reading.things[reading.goal[0][0]].definite:
             raise
         # "A bowl of fruit on a tablecloth" asks for nothing: it describes a scene.
-        return _without_goal(replace(reading, goal=None), chunks, prompt, families, notes, theme)
-    plain = not (request.extras or request.facts or notes or request.table or request.room)
+        request = _without_goal(replace(reading, goal=None), chunks, prompt, families, theme)
+        return replace(request, distractors=distractors)
+    plain = not (request.extras or request.facts or respelt or request.table or request.room)
+    plain = plain and not any(_is_choice(t) for t in tokens)
     assert request.target is not None and request.receptacle is not None  # there is a goal
     single = request.target.count == request.receptacle.count == 1
     named = request.target.noun and request.receptacle.noun
@@ -78,7 +91,12 @@ def parse(prompt: str, families: Mapping[str, Family] = FAMILIES) -> Request:
         and len(said.split()) <= MAX_WORDS
     ):
         request = replace(request, sentence=said)
-    return replace(request, notes=notes)
+    return replace(request, distractors=distractors)
+
+
+def _is_choice(token: Token) -> bool:
+    """Whether a word compares, excludes or offers, so that it might not fit the scene drawn."""
+    return token.text in _CHOICES or token.text.endswith(("ier", "iest"))
 
 
 def _told_apart(target: Mention, receptacle: Mention, said: str) -> bool:
@@ -96,10 +114,19 @@ def _without_goal(
     chunks: list[Chunk],
     prompt: str,
     families: Mapping[str, Family],
-    notes: tuple[str, ...],
     theme: str,
 ) -> Request:
     """A prompt that names no task is a theme, unless it clearly meant one."""
+    if reading.negated:
+        theme = " ".join(reading.affirmed)
+        if reading.verbs or not themes.named_theme(theme):
+            raise ValueError(f"{prompt!r} says what not to do: write what to do")
+    if not theme.strip(" .,"):
+        raise ValueError(f"no task and no theme in {prompt!r}: {HOW}")
+    if reading.verbs and reading.nameless and (reading.things or reading.to_table):
+        raise ValueError(
+            f"{reading.nameless!r} in {prompt!r} names nothing: say what is meant, {HOW}"
+        )
     if reading.verbs and reading.things:
         first = reading.things[(reading.waiting or [0])[0]]
         said = first.noun or "object"
@@ -127,8 +154,8 @@ def _without_goal(
             f"English words; {HOW}"
         )
     extras = []
-    for mention in reading.things:
-        if themes.is_theme(mention.noun, families):
+    for k, mention in enumerate(reading.things):
+        if k in reading.denied or themes.is_theme(mention.noun, families):
             continue
         try:
             thing = resolved(mention, families, "thing")
@@ -138,7 +165,7 @@ def _without_goal(
             extras.append(thing)
     return Request(
         None, None, extras=tuple(extras), facts=(), table=reading.table, room=reading.room,
-        notes=notes, theme=theme,
+        theme=theme,
     )  # fmt: skip
 
 

@@ -27,12 +27,10 @@ class Proposal:
     Attributes:
         graph: the scene's objects and goal.
         sentence: the user's own wording if usable.
-        notes: how misspelt words were read.
     """
 
     graph: SceneGraph
     sentence: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def grammar_designer(
@@ -68,11 +66,14 @@ def grammar_designer(
         _more(cast, extra, numbers[k])
         fellows += numbers[k] if k in request.fellows else []
     total = 3 if difficulty == "easy" else 2 + int(rng.integers(3, 6))
+    if request.distractors is not None:
+        total = len(cast.nodes) + request.distractors
+    total = max(total, len(cast.nodes))
+    if total > _MOST:
+        raise ValueError(f"{prompt!r} needs {total} objects: a scene holds at most {_MOST}")
     while len(cast.nodes) < total:
         cast.add(Mention(), "distractor")
     names = [node.name for node in cast.nodes]
-    if len(names) > _MOST:
-        raise ValueError(f"{prompt!r} needs {len(names)} objects: a scene holds at most {_MOST}")
     facts = [
         Edge(subject=names[a], relation=how, object=names[numbers[other][0]])
         for k, how, other in request.facts
@@ -94,7 +95,7 @@ def grammar_designer(
         table=request.table,
         room=request.room,
     )
-    return Proposal(graph, request.sentence, request.notes)
+    return Proposal(graph, request.sentence)
 
 
 def _natural(family: Family, rng: np.random.Generator) -> Relation:

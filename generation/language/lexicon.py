@@ -4,7 +4,7 @@ Kinds: "det", "number", "colour", "shade", "size", "material", "noun", "category
 "prep" (a relation), "into" (a relation that only a goal has), "to", "from", "unrelated" (a
 preposition without a relation), "verb", "take" (a verb that need not say where to), "want",
 "other" (what this arm does not do), "stack", "fill", "hold", "has", "goal", "is", "there", "with",
-"ignore", "negated", "rel", "and", "pronoun", "one", "filler".
+"ignore", "rel", "and", "pronoun", "one", "filler".
 """
 
 from __future__ import annotations
@@ -123,10 +123,8 @@ _WORDS = {
     "imagine we_have you_see i_see i_have_got we_see given suppose show_me design create "
     "make_a_scene make_me_a_scene scene_with a_scene_of a_scene_with",
     "with": "with plus including among_other amongst_other among_others",
-    "negated": "don_t_put do_not_put don_t_place do_not_place never_put never_place "
-    "don_t_set do_not_set don_t_leave do_not_leave don_t_drop do_not_drop don_t_give",
-    "ignore": "away_from than ignore ignoring avoid avoiding disregard without not except "
-    "mind don_t_touch do_not_touch don_t_move do_not_move don_t_take do_not_take watch_out_for "
+    "ignore": "away_from than ignore ignoring avoid avoiding disregard without not no never except "
+    "mind do_not_touch never_touch refuse_to refrain_from watch_out_for "
     "beware_of never_mind distractors distractor skip rather_than instead_of leave_alone but_not",
     "rel": "that_is that_are which_is which_are that_stands that_sits that_lies who_is "
     "that_s which_stands which_sits which_lies that_rests which_rests that_was that_stand "
@@ -149,7 +147,7 @@ _WORDS = {
     "please_can again together all well there_now be_so_kind could_you time side well_then i_d "
     "i_ll i_m let_s we_ll you_ll it_s d ll m s ve re am been being have had got come came went too "
     "very "
-    "really quite its_place simply maybe perhaps actually yes no as still already back only "
+    "really quite its_place simply maybe perhaps actually yes as still already back only "
     "at about straight directly exactly properly neatly safely somewhere_else see happen happens "
     "able go_ahead and_then look looking find use using your_gripper gripper arm hand_s buddy "
     "friend assistant machine bot sir everyone them_all inside_it "

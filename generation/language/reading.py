@@ -35,6 +35,10 @@ class Reading:
     to_table: bool = False  # something is to be put on the bare table
     verbs: int = 0
     undoable: str = ""  # a verb of something else than putting
+    negated: bool = False  # a clause says what not to do
+    denied: set[int] = field(default_factory=set)  # things of such clauses and ignored ones
+    affirmed: list[str] = field(default_factory=list)  # the words of all other clauses
+    nameless: str = ""  # a pronoun with nothing to stand for
 
     def number(self, mention: Mention, text: str, prompt: str) -> int:
         """The index of the thing meant: one named before, or a new one.

@@ -22,7 +22,7 @@ class Request:
         facts: (number, relation, number) that hold at the start.
         sentence: the task as the user wrote it, where that says all of it.
         table, room: styles, "" for any.
-        notes: how misspelt words were read.
+        distractors: how many things there are that the prompt does not name, None for any number.
         theme: the words of a prompt without a task, "" otherwise.
     """
 
@@ -35,5 +35,5 @@ class Request:
     sentence: str | None = None
     table: str = ""
     room: str = ""
-    notes: tuple[str, ...] = ()
+    distractors: int | None = None
     theme: str = ""

@@ -223,12 +223,18 @@ def invent(
         assert receptacle.family is not None  # drawn from families
         natural = families[receptacle.family].relations
         relation = natural[int(rng.integers(len(natural)))]
+    others = _others(things, theme, {target.family, receptacle.family}, rng, named)
+    distractors = request.distractors
+    if distractors is not None:
+        others = others[:distractors]
+        distractors -= len(others)
     return replace(
         request,
         target=replace(target, count=1),
         receptacle=replace(receptacle, count=1),
         relation=relation,
-        extras=(*named, *_others(things, theme, {target.family, receptacle.family}, rng, named)),
+        extras=(*named, *others),
+        distractors=distractors,
         table=request.table or theme.tables[int(rng.integers(len(theme.tables)))],
         room=request.room or theme.rooms[int(rng.integers(len(theme.rooms)))],
         theme="",

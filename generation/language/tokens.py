@@ -23,6 +23,19 @@ INSIDE = frozenset("det number shade colour size material noun category unknown 
 _LEFT_ALONE = (
     r"\bleave ((?:\w+ ){1,5})(?:alone|untouched|in place|where (?:it|they) \w+|as (?:it|they) \w+)"
 )
+# Negations in full, and those that only ask politely.
+_NEGATIONS = (
+    (r"\b(?:can't|cant|cannot)\b", "can not"),
+    (r"\b(?:won't|wont)\b", "will not"),
+    (r"\b([a-z]+)n't\b", r"\1 not"),
+    (r"\b(do|does|did|should|must)nt\b", r"\1 not"),
+    (r"\bif you do not mind\b", "please"),
+    (r"\b(?:do not|never) (?:forget|fail|hesitate)(?: to)?\b", "please"),
+    (r"\bwhy (?:do )?not(?: you| we)?\b", "please"),
+    (r"\b(can|could|will|would) not you\b", r"\1 you"),
+    (r"\bneither\b(.*?)\bnor\b", r"not \1 or "),
+    (r"\b(?:any|every|some)where (?:else )?(?:but|except|other than)\b", "not"),
+)
 # "The fork to the left and the knife to the right of the plate": both of the plate.
 _SIDE = r"(?:to|on) the (?:left|right)"
 _TWO_SIDES = rf"({_SIDE}) and ((?:\w+ ){{1,5}})({_SIDE}) of ((?:the|a|an|my) [\w ]+)"
@@ -43,8 +56,8 @@ class Token:
     plural: bool = False
 
 
-def tokenize(prompt: str, families: Mapping[str, Family]) -> tuple[list[Token], tuple[str, ...]]:
-    """The prompt's tokens, and one note for each word that was taken for a misspelling.
+def tokenize(prompt: str, families: Mapping[str, Family]) -> tuple[list[Token], dict[str, str]]:
+    """The prompt's tokens, and what each misspelt word was read as.
 
     Raises:
         ValueError: no words, too many, or none in Latin letters.
@@ -69,14 +82,15 @@ def tokenize(prompt: str, families: Mapping[str, Family]) -> tuple[list[Token], 
             'write for example "put the red block on the blue plate"'
         )
     tokens: list[Token] = []
-    notes: list[str] = []
+    respelt: dict[str, str] = {}
     start = 0
     while start < len(said):
-        token, used, note = _next(said, start, nouns, tokens)
+        token, used, meant = _next(said, start, nouns, tokens)
         tokens.append(token)
-        notes += [note] if note else []
+        if meant:
+            respelt[said[start]] = meant
         start += used
-    return _things(tokens), tuple(notes)
+    return _things(tokens), respelt
 
 
 def strange_words(prompt: str, families: Mapping[str, Family]) -> list[str]:
@@ -100,8 +114,8 @@ def normalise(prompt: str) -> list[str]:
     """Lower-case words, numbers and the marks "." and ","; accents and apostrophes are dropped."""
     plain = unicodedata.normalize("NFKD", prompt.lower().replace("’", "'"))
     plain = "".join(c for c in plain if not unicodedata.combining(c))
-    plain = re.sub(r"([a-z]*n)'t\b", r"\1 t", plain)
-    plain = re.sub(r"\bcan t\b", "can not", plain)
+    for pattern, replacement in _NEGATIONS:
+        plain = re.sub(pattern, replacement, plain)
     plain = re.sub(r"\b[0-9]+(st|nd|rd|th)\b", " ", plain)
     plain = re.sub(_LEFT_ALONE, r"ignore \1", plain)
     plain = re.sub(_TWO_SIDES, r"\1 of \4 and \2\3 of \4", plain)
@@ -155,7 +169,7 @@ def _next(
     nouns: Mapping[tuple[str, ...], tuple[str, bool]],
     before: list[Token],
 ) -> tuple[Token, int, str]:
-    """The longest token at `start`, how many words it takes, and a note on its spelling."""
+    """The longest token at `start`, how many words it takes, and what was meant if misspelt."""
     word = said[start]
     if word in ".,":
         return Token("stop" if word == "." else "comma", word, word), 1, ""
@@ -187,7 +201,7 @@ def _next(
         close = _respelt(word, nouns)
         if close:
             token, _, _ = _next([*close.split()], 0, nouns, before)
-            return token, 1, f"{word!r} is read as {close!r}"
+            return token, 1, close
     if words.is_word(word) and not (one != word and words.is_thing(one)):
         one = word  # "bus", "gas", "glasses": no plurals, or not of the thing meant
     return Token("unknown", one, one, one != word), 1, ""
