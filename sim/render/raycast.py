@@ -94,8 +94,9 @@ def render(
 
 # Side of the square blocks, rays: small enough to see few geoms, large enough to fill vectors.
 _SIDE = 8
-# Their numbers take ten bits of a depth's mantissa: 0.1 mm at 1 m is left.
-_MOST_SURFACES = 1020
+# Their numbers take as many bits of a depth's mantissa as they need. Ten, for 1,020 surfaces, leave
+# 0.1 mm at 1 m, twelve 0.5 mm: enough for scenes full of imported objects.
+_MOST_SURFACES = 4092
 
 
 def _check(
@@ -132,7 +133,8 @@ def _check(
     if g + faces > _MOST_SURFACES:
         raise ValueError(
             f"{g} geoms and {faces} faces of convex parts: at most {_MOST_SURFACES} together, or "
-            "the numbers that share a word with the depth make it coarse; use simpler parts"
+            "the numbers that share a word with the depth make it coarse; use simpler parts, or sort "
+            "scenes of different objects into buckets (sim.buckets)"
         )
     for name, rows in (("light", light.direction), ("backdrop", backdrop.table_rgb)):
         if rows.shape[0] != n:
