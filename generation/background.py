@@ -9,7 +9,7 @@ import numpy as np
 
 from generation import rooms
 from generation.assets.parts import rounded
-from generation.spec import Background, Look, Room, Texture
+from generation.spec import Background, Look, Room, SceneSpec, Texture
 
 Rgb = tuple[float, float, float]
 
@@ -112,6 +112,31 @@ def background(rng: np.random.Generator, style: str = "", *, room: bool = False)
     horizon = top * rng.uniform(0.7, 0.92)
     floor = rng.uniform(0.25, 0.55) + rng.uniform(-0.06, 0.06, 3)
     return Background(top=_rgb(top), horizon=_rgb(horizon), floor=_rgb(floor))
+
+
+def with_picture(scene: SceneSpec, picture: str) -> SceneSpec:
+    """The scene with a picture around it, instead of the room or gradient that it had.
+
+    Args:
+        scene: any scene.
+        picture: equirectangular, as `rooms.read_picture` returns it. Renderers without panoramas
+            show its mean colours above, at the height of the eyes and below.
+
+    Raises:
+        ValueError: the picture cannot be read.
+    """
+    pixels = rooms.panorama(Background(picture=picture))
+    if pixels is None:
+        raise ValueError("an empty picture: pass what read_picture returns")
+    top, horizon, floor = (_rgb(rows.mean((0, 1)) / 255.0) for rows in _bands(pixels))
+    surroundings = Background(top=top, horizon=horizon, floor=floor, picture=picture)
+    return scene.model_copy(update={"background": surroundings})
+
+
+def _bands(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of a panorama u8[h, w, 3] above, at the horizon, and below."""
+    rows = len(pixels)
+    return pixels[: rows // 5], pixels[3 * rows // 8 : rows // 2], pixels[2 * rows // 3 :]
 
 
 def _rgb(values: np.ndarray) -> Rgb:

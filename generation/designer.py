@@ -116,9 +116,11 @@ def _designer(designer: str | Designer) -> Designer:
 def known_families(library: str | os.PathLike[str] | None = None) -> Mapping[str, Family]:
     """The procedural families and, with a library, those of its assets that may train models.
 
+    What a user imported goes by its plain noun: a family of assets can have the name of a
+    procedural one and stands in its place.
+
     Raises:
-        ValueError: `library` is no folder of assets, or an asset has the name of a procedural
-            family.
+        ValueError: `library` is no folder of assets.
     """
     if library is None:
         return FAMILIES
@@ -130,9 +132,6 @@ def known_families(library: str | os.PathLike[str] | None = None) -> Mapping[str
     from generation.assets.store import AssetLibrary
 
     assets = AssetLibrary(Path(library)).families(training=True)
-    twice = sorted(FAMILIES.keys() & assets.keys())
-    if twice:
-        raise ValueError(f"assets of {library} have names of procedural families: rename {twice}")
     return {**FAMILIES, **dict(sorted(assets.items()))}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -187,6 +188,7 @@ class WatchedFolder:
     poll_s: float = 0.25
     max_bytes: int = 64 << 20
     _seen: set[tuple[str, int, int]] = field(default_factory=set, init=False, repr=False)
+    _given: set[bytes] = field(default_factory=set, init=False, repr=False)
 
     def __call__(
         self, noun: str, description: str = "", image: bytes | None = None, *, seed: int = 0
@@ -203,6 +205,10 @@ class WatchedFolder:
                 if now - first < self.settle_s or (glb := self._complete(path)) is None:
                     continue
                 self._seen.add(state)
+                content = hashlib.sha256(glb).digest()
+                if content in self._given:  # a copy, or touched
+                    continue
+                self._given.add(content)
                 yield Model(glb, path.name)
                 end = time.monotonic() + self.timeout_s
             time.sleep(min(self.poll_s, max(0.0, end - time.monotonic())))

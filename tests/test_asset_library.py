@@ -27,6 +27,7 @@ from generation.assets.licences import training_use
 from generation.assets.portrait import portrait
 from generation.assets.record import binaries, content_id, unpack
 from generation.assets.store import AssetLibrary
+from generation.designer import design, known_families
 from generation.spec import Part
 from tests.asset_samples import sample_asset
 
@@ -94,6 +95,7 @@ def test_a_writer_that_is_killed_leaves_nothing_that_counts(tmp_path, dies_at):
     code = f"""
 import os, signal, sys
 from generation.assets.store import AssetLibrary
+from generation.designer import design, known_families
 from generation.spec import Part
 from tests.asset_samples import sample_asset
 def die(*args, **kwargs):
@@ -216,7 +218,11 @@ def test_hulls_with_pickles_or_endless_arrays_are_refused():
         ("CC BY-NC 4.0", "unknown"), ("CC-BY-ND-4.0", "unknown"), ("unknown", "unknown"),
         ("SAM License", "unknown"), ("tencent-hunyuan3d-2.1", "forbidden"),
         ("Hunyuan3D community licence", "forbidden"), ("CC-BY-4.0, NoAI", "forbidden"),
-        ("All Rights Reserved", "forbidden"), ("permit", "unknown"),
+        ("All Rights Reserved", "forbidden"), ("permit", "unknown"), ("not MIT", "unknown"),
+        ("Do not use for AI training", "forbidden"), ("No generative AI", "forbidden"),
+        ("MIT, don't train models", "forbidden"), ("CC-BY-4.0 (AI use prohibited)", "forbidden"),
+        ("not licensed under Apache-2.0", "unknown"), ("CC0 (no rights reserved)", "allowed"),
+        ("no attribution required, AI training allowed, CC0", "allowed"),
     ],
 )  # fmt: skip
 def test_what_licences_say_about_training(licence, verdict):
@@ -268,17 +274,42 @@ def test_assets_become_families_that_return_them_as_they_are(tmp_path):
         family.build(rng, colour="green")
 
 
-def test_procedural_nouns_win_and_the_asset_has_a_name_of_its_own(tmp_path):
+def test_assets_take_the_noun_of_a_procedural_family(tmp_path):
     library = AssetLibrary(tmp_path)
-    library.add(sample_asset("mug"))
-    library.add(sample_asset("object"))
-    library.add(sample_asset("gramophone"))
+    for noun in ("mug", "lime", "bowl", "object"):
+        library.add(sample_asset(noun))
     families = library.families()
-    nouns = {noun for family in families.values() for noun in family.nouns}
-    assert nouns == {"imported mug", "imported object", "gramophone"}
-    assert not nouns & {noun for family in FAMILIES.values() for noun in family.nouns}
-    assert not families.keys() & FAMILIES.keys()
+    nouns = {name: family.nouns for name, family in families.items()}
+    assert nouns == {
+        "mug": ("mug", "cup"),  # its canonical noun: the assets stand in for the family
+        "asset_lime": ("lime",),
+        "lemon": ("lemon",),
+        "asset_imported_bowl": ("imported bowl",),  # it holds nothing
+        "asset_imported_object": ("imported object",),
+    }
+    assert families["mug"].split == FAMILIES["mug"].split and "drink" in families["mug"].tags
+    every = [noun for family in known_families(tmp_path).values() for noun in family.nouns]
+    assert len(every) == len(set(every))
     assert list(families) == list(AssetLibrary(tmp_path).families())
+    rng = np.random.default_rng(0)
+    assert families["mug"].build(rng).provenance is not None
+    for colour, material in (("green", ""), ("", "metal")):  # the asset is red, of no such material
+        assert families["mug"].build(rng, "", colour, material).provenance is None
+
+
+@pytest.mark.parametrize("noun", ["block", "duck", "cube", "gramophone"])
+@pytest.mark.parametrize("difficulty", ["easy", "full"])
+def test_a_prompt_with_the_noun_of_an_asset_is_about_the_asset(tmp_path, noun, difficulty):
+    library = AssetLibrary(tmp_path)
+    asset = library.add(sample_asset(noun))
+    library.add(sample_asset("block", side=0.018, colour="blue", graspable=False))  # of no use
+    for scene in design(
+        f"put the {noun} in the bowl", 3, 0, difficulty=difficulty, library=tmp_path
+    ):
+        target, *others = scene.objects
+        assert target.noun == noun and target.provenance and target.provenance.asset == asset
+        assert noun in scene.task.instruction
+        assert all(other.noun != noun for other in others)
 
 
 def test_purposes_of_assets_with_one_noun_are_told_apart(tmp_path):

@@ -302,7 +302,8 @@ def test_hulls_without_shared_vertices_are_joined_by_position():
     ("text", "noun"),
     [
         ("Coffee_Mug-02", "coffee mug"), ("coffeeMug", "coffee mug"), ("007", ""),
-        ("a very long name of a thing", "a very long name"), ("Ünï<b>", "n b"),
+        ("a very long name of a thing", "a very long name"), ("Ünï<b>", "uni b"),
+        ("Café Crème 2", "cafe creme"),
     ],
 )  # fmt: skip
 def test_nouns_of_names(text, noun):

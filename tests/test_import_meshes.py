@@ -235,7 +235,8 @@ def test_scale_follows_the_kind_of_thing(longest, noun, metres):
 @pytest.mark.parametrize(
     ("name", "noun"),
     [("011_banana.obj", "banana"), ("MilkCarton-2.glb", "milk carton"), ("textured.obj", ""),
-     ("red_coffee_mug_vis.stl", "mug"), ("037_scissors/google_16k.ply", "")],
+     ("red_coffee_mug_vis.stl", "mug"), ("037_scissors/google_16k.ply", ""),
+     ("Crème_Brûlée.glb", "creme brulee")],
 )  # fmt: skip
 def test_nouns_are_read_off_file_names(name, noun):
     assert noun_of_name(name) == noun

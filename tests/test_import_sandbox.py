@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from generation.assets.intake.importer import doctor_line, import_sources
 from generation.assets.intake.sandbox import Bounds, Job, run_jobs
 from generation.assets.intake.sources import Memory, find_sources
 from generation.assets.store import AssetLibrary
+from generation.designer import design
 from generation.quality import inspect_scenes
 from tests.asset_samples import write_embodiedgen_task
 
@@ -41,7 +43,7 @@ if "generation.assets.intake.sandbox_process" in sys.orig_argv:
         if word == "sleep":
             time.sleep(60)
         if word == "allocate":
-            keep = [bytearray(1 << 26) for _ in range(1000)]
+            keep = [bytes(1 << 26) for _ in range(1000)]  # address space alone
         if word == "crash":
             ctypes.string_at(0)
         if word == "write":
@@ -52,6 +54,8 @@ if "generation.assets.intake.sandbox_process" in sys.orig_argv:
             raise RuntimeError("a fault of ours")
         if word == "refuse":
             raise AssetError("no triangles in the file")
+        if word == "environment":
+            raise AssetError(" ".join(sorted(os.environ)))
         if word == "garble":
             open("result.json", "w").write("{")
             os._exit(0)
@@ -113,6 +117,13 @@ def test_the_clock_limits_what_sleeps(chain):
     bounds = Bounds(cpu_s=1, wall_s=1, memory=1 << 30)
     (result,) = run_jobs([Job("mesh", chain("sleep.glb", "sleep"))], bounds=bounds)
     assert "stopped after 1 s" in result.reason and result.seconds < 8
+
+
+def test_the_sandbox_does_not_see_the_keys_of_its_caller(chain, monkeypatch):
+    monkeypatch.setenv("VLA_JAX_LLM_KEY", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    (result,) = run_jobs([Job("mesh", chain("a.glb", "environment"))])
+    assert "PATH" in result.reason and "KEY" not in result.reason
 
 
 def test_closing_the_run_ends_its_processes(chain, tmp_path):
@@ -206,6 +217,55 @@ def test_a_source_is_known_by_content_options_and_what_lies_beside_it(tmp_path):
         memory.key(find_sources([tmp_path / "b.glb"])[0], {})
 
 
+def test_a_damaged_asset_is_healed_by_importing_its_source_again(chain, tmp_path):
+    chain("a.glb", "good 0.02")
+    chain("b.glb", "good 0.03")
+    library = AssetLibrary(tmp_path / "lib")
+    first = import_sources([tmp_path / "in"], library)
+    damaged = first.imported[0].asset
+    with (library.root / "assets" / damaged / "visual.glb").open("ab") as file:
+        file.write(b"xx")
+    assert "is damaged" in doctor_line(library, damaged)
+    again = import_sources([tmp_path / "in"], library)
+    assert [item.known for item in again.imported] == [False, True]
+    assert again.imported[0].asset == damaged and library.get(damaged)
+
+
+def test_an_import_does_not_find_its_own_library(chain, tmp_path):
+    chain("a.glb", "good 0.02")
+    chain("b.obj", "good 0.03")
+    inside = tmp_path / "in" / "lib"
+    for known in (False, True):
+        harvest = import_sources([tmp_path / "in"], AssetLibrary(inside))
+        assert [item.path.name for item in harvest.imported] == ["a.glb", "b.obj"]
+        assert [item.known for item in harvest.imported] == [known] * 2
+        (inside / "preview.png").write_bytes(b"x")
+    assert [s.path.name for s in find_sources([inside.parent / "lib"])] == []
+
+
+def test_only_the_meshes_that_a_urdf_names_are_its_parts(tmp_path):
+    mix = tmp_path / "mix"
+    for name in ("r.urdf", "cup.glb", "body.obj", "sub/vase.glb", "sub/body.obj", "parts/arm.stl",
+                 "meshes/hand.stl", "other/hand.stl"):  # fmt: skip
+        (mix / name).parent.mkdir(parents=True, exist_ok=True)
+        (mix / name).write_text("")
+    names = ("body.obj", "./sub/../parts/arm.stl", "package://arm/meshes/hand.stl")
+    (mix / "r.urdf").write_text("".join(f"<mesh filename='{name}'/>" for name in names))
+    found = [str(source.path.relative_to(mix)) for source in find_sources([mix])]
+    assert found == ["r.urdf", "cup.glb", "other/hand.stl", "sub/body.obj", "sub/vase.glb"]
+
+
+def test_a_folder_that_gives_the_noun_is_remembered_with_it(tmp_path):
+    memory, keys = Memory(AssetLibrary(tmp_path / "lib")), []
+    for name in ("mug", "bowl"):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "model.glb"
+        path.write_text("the same")
+        (source,) = find_sources([path])
+        keys += [memory.key(source, {"noun": noun}) for noun in ("", "cup")]
+    assert keys[0] != keys[2] and keys[1] == keys[3]
+
+
 def test_a_killed_import_leaves_whole_assets_and_continues(chain, tmp_path):
     for k in range(4):
         chain(f"{k}.glb", f"good 0.02{k}")
@@ -255,6 +315,15 @@ def test_the_command_imports_the_good_and_explains_the_bad(chain, tmp_path, caps
     assert cli.main(words) == 0
     text = capsys.readouterr().out
     assert "a.glb (known): sextant" in text and "100.0 %" in text
+    words = ["import", str(tmp_path / "in" / "a.glb"), "-o", str(tmp_path / "new lib")]
+    assert cli.main([*words, "--noun", "duck"]) == 0
+    *_, last = capsys.readouterr().out.strip().splitlines()
+    assert last.startswith('next: vla-jax design "put the duck in the bowl" --library ')
+    _, _, _, prompt, _, library, *_ = shlex.split(last)
+    (scene,) = design(prompt, 1, 0, library=library)
+    assert scene.objects[0].provenance and scene.objects[0].noun == "duck"
+    assert cli.main([*words, "--size", "1.5"]) == 2
+    assert "no length from 0.005 to 1 metres" in capsys.readouterr().err
     assert cli.main(["import", str(tmp_path / "nothing"), "-o", str(tmp_path / "lib")]) == 2
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+import trimesh
 
 from generation import providers
 from generation.assets.importing.asset import AssetError
@@ -24,7 +25,7 @@ from generation.providers import (
     generate_asset,
 )
 from generation.services.fetch import Limits, ProviderError
-from tests.asset_samples import sample_asset
+from tests.asset_samples import glb, sample_asset
 from tests.model_server import BOX, serving
 
 QUICK = Limits(total_s=5.0, silence_s=0.3, tries=3, backoff_s=0.01)
@@ -204,8 +205,10 @@ def test_gradio_jobs_that_fail_say_so(server):
 
 
 def test_a_watched_folder_takes_whole_files_and_each_once(tmp_path):
+    other = glb(trimesh.creation.box((0.1, 0.1, 0.1)))
     (tmp_path / "a.glb").write_bytes(BOX)
-    (tmp_path / "b.glb").write_bytes(BOX[:-100])  # still being written
+    (tmp_path / "b.glb").write_bytes(other[:-100])  # still being written
+    (tmp_path / "aa.glb").write_bytes(BOX)  # the same under another name
     (tmp_path / "c.glb.part").write_bytes(BOX)
     (tmp_path / ".d.glb").write_bytes(BOX)
     (tmp_path / "e.glb").write_bytes(b"<html>")
@@ -215,7 +218,7 @@ def test_a_watched_folder_takes_whole_files_and_each_once(tmp_path):
 
     def finish():
         time.sleep(0.1)
-        (tmp_path / "b.glb").write_bytes(BOX)
+        (tmp_path / "b.glb").write_bytes(other)
 
     writer = threading.Thread(target=finish)
     writer.start()

@@ -41,6 +41,17 @@ from generation.assets.stored import stored_families
 
 _STALE_S = 3600.0  # age at which an unfinished write is taken for that of a killed process
 _ID = re.compile(r"[0-9a-f]{16}")
+# What imports write into the folder of a library.
+WRITTEN = frozenset({"assets", "sources", "scenes", "preview.png"})
+
+
+def is_library(folder: Path) -> bool:
+    """Whether a folder holds an asset library with something in it."""
+    try:
+        return any(_ID.fullmatch(p.name) and (p / "asset.json").is_file()
+                   for p in (folder / "assets").iterdir())  # fmt: skip
+    except OSError:
+        return False
 
 
 class AssetLibrary:

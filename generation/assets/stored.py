@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,11 +27,14 @@ class StoredFamily(Family):
         drafts: the assets, sorted by id.
         shades: the colour word of each.
         liftable: whether the gripper can pick them up; a receptacle may be liftable too.
+        otherwise: the procedural family that draws what the assets do not have: a red block where
+            all imported ones are blue.
     """
 
     drafts: tuple[Draft, ...] = ()
     shades: tuple[str, ...] = ()
     liftable: bool = False
+    otherwise: Family | None = None
 
     @property
     def graspable(self) -> bool:
@@ -49,15 +52,18 @@ class StoredFamily(Family):
     ) -> Draft:
         """One of the assets, drawn at random among those of the colour.
 
-        An asset has the size and the material that it has: `size`, `material` and `compact`
-        choose nothing.
+        An asset has the size and the material that it has: `size` and `compact` choose nothing,
+        `material` only between the assets and the procedural family.
 
         Raises:
             ValueError: none has this colour.
         """
         fitting = [
-            d for d, s in zip(self.drafts, self.shades, strict=True) if colour in ("", s)
+            d for d, s in zip(self.drafts, self.shades, strict=True)
+            if colour in ("", s) and (not self.otherwise or material in ("", d.material))
         ]  # fmt: skip
+        if not fitting and self.otherwise:
+            return self.otherwise.build(rng, size, colour, material, compact=compact)
         if not fitting:
             raise ValueError(
                 f"no imported {self.nouns[0]} is {colour}: the library has it in "
@@ -70,7 +76,9 @@ def stored_families(records: Iterable[AssetRecord], *, training: bool) -> dict[s
     """Families by name, of the assets that the gripper can lift or that hold things.
 
     Assets with one noun form one family, so that scenes tell them apart by colour as they do with
-    procedural ones. Where a procedural family has the noun, the assets are called "imported ...".
+    procedural ones. A noun of a procedural family goes to assets that can do all that it can; other
+    assets are called "imported ...". With its canonical noun goes the whole family: the assets have
+    its name and stand in its place. With a further one it goes on without: it is among the results.
 
     Args:
         records: of the assets.
@@ -91,16 +99,35 @@ def stored_families(records: Iterable[AssetRecord], *, training: bool) -> dict[s
             f"{', '.join(forbidden[:_SHOWN])}{more}",
             stacklevel=3,
         )
-    taken = {*_ANYTHING, *(noun for family in FAMILIES.values() for noun in family.nouns)}
+    owners = {noun: family for family in FAMILIES.values() for noun in family.nouns}
+    taken = {*_ANYTHING, *owners}
     families: dict[str, Family] = {}
+    claims: dict[str, list[AssetRecord]] = {}
     for noun, purposes in sorted(groups.items()):
         ranked = sorted(purposes.items(), key=lambda item: (-len(item[1]), item[0]))
         for number, (_, members) in enumerate(ranked):
+            if noun in owners and noun not in claims and _can_be(owners[noun], members[0]):
+                claims[noun] = members
+                continue
             own = _free_noun(noun, number, taken)
             taken.add(own)
-            family = _family(family_name(own), own, members)
-            families[family.name] = family
+            families[family_name(own)] = _family(family_name(own), (own,), members)
+    for noun, members in claims.items():
+        owner = owners[noun]
+        left = tuple(n for n in owner.nouns if n not in claims)
+        if noun == owner.nouns[0]:
+            families[owner.name] = _family(owner.name, (noun, *left), members, owner)
+        else:
+            families[family_name(noun)] = _family(family_name(noun), (noun,), members, owner)
+            if owner.nouns[0] not in claims:
+                families[owner.name] = replace(owner, nouns=left)
     return families
+
+
+def _can_be(family: Family, record: AssetRecord) -> bool:
+    """Whether an asset can do in scenes what the procedural family can."""
+    grasped = record.graspable or not family.graspable
+    return grasped and (_holds(record) or not family.receptacle)
 
 
 def unusable(record: AssetRecord) -> str:
@@ -108,6 +135,19 @@ def unusable(record: AssetRecord) -> str:
     if record.graspable or _holds(record):
         return ""
     return "the gripper cannot lift it and it holds nothing"
+
+
+def noun_to_lift(families: Iterable[Family], assets: Collection[str]) -> str:
+    """What prompts can call one of the `assets` to have it lifted, a name of its own first; "" if
+    none of the families has one that can be."""
+    nouns = [
+        family.nouns[0]
+        for family in families
+        if isinstance(family, StoredFamily) and family.graspable
+        for draft in family.drafts
+        if draft.provenance is not None and draft.provenance.asset in assets
+    ]
+    return min(nouns, key=lambda noun: noun.startswith(("imported ", "other ")), default="")
 
 
 def _holds(record: AssetRecord) -> bool:
@@ -128,24 +168,33 @@ def family_name(noun: str) -> str:
     return name if len(name) <= 48 else f"{name[:32]}_{digest(noun.encode())[:12]}"
 
 
-def _family(name: str, noun: str, members: list[AssetRecord]) -> StoredFamily:
+def _family(
+    name: str,
+    nouns: tuple[str, ...],
+    members: list[AssetRecord],
+    otherwise: Family | None = None,
+) -> StoredFamily:
     first = members[0]
     tags = set.intersection(*(set(m.tags) for m in members)) - {"flat", "imported"}
-    if first.graspable and all("flat" in m.tags and m.thing.place[3] > 0 for m in members):
-        tags.add("flat")
+    flat = first.graspable and all("flat" in m.tags and m.thing.place[3] > 0 for m in members)
+    if otherwise is not None:
+        flat = flat and "flat" in otherwise.tags
+        tags |= set(otherwise.tags) - {"flat"}
+    heldout = int(digest(nouns[0].encode())[:4], 16) % _HELDOUT == 0
     return StoredFamily(
         name=name,
-        nouns=(noun,),
+        nouns=nouns,
         shape=_no_shape,
-        split="heldout" if int(digest(noun.encode())[:4], 16) % _HELDOUT == 0 else "train",
+        split=otherwise.split if otherwise else "heldout" if heldout else "train",
         receptacle=_holds(first),
-        tags=("imported", *sorted(tags)),
+        tags=("imported", *sorted({*tags, "flat"} if flat else tags)),
         relations=first.receptacle if _holds(first) else (),
         colours=tuple(dict.fromkeys(m.colour for m in members)),
         materials=(),
         drafts=tuple(m.draft() for m in members),
         shades=tuple(m.colour for m in members),
         liftable=first.graspable,
+        otherwise=otherwise,
     )
 
 

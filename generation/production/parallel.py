@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from generation.assets.family import Family
+from generation.assets.library import FAMILIES
+from generation.assets.stored import StoredFamily
+from generation.background import with_picture
 from generation.designer import Designer, design_scene, known_families
 from generation.language.phrasing import Split
 from generation.layout import Difficulty
 from generation.production.partial import PartialScenes, open_partial
 from generation.production.workers import cores, in_turn, on_processes, on_ray
+from generation.rooms import read_picture
 from generation.services.fetch import ProviderError
 from generation.spec import SPEC_VERSION, SceneSpec
 from generation.store import save_scenes
@@ -48,14 +53,21 @@ class Failure:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a scene depends on besides its prompt and number."""
+    """All that a scene depends on besides its prompt and number.
+
+    Attributes:
+        assets: families of the library as it was when the run began; processes take these, and
+            not what the library may have grown to since.
+        pictures: surroundings as `with_picture` takes them, by turns.
+    """
 
     seed: int
     designer: str | Designer = "grammar"
     difficulty: Difficulty = "easy"
     split: Split = "all"
-    library: str | None = None
+    assets: tuple[Family, ...] = ()
     check: bool = True
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ def design_many(
     difficulty: Difficulty = "easy",
     split: Split = "all",
     library: str | os.PathLike[str] | None = None,
+    backgrounds: Sequence[str | Path] = (),
     progress: Callable[[int, int], None] | None = None,
     check: bool = True,
     executor: Executor = "processes",
@@ -102,6 +115,8 @@ def design_many(
     Args:
         prompts, n, seed, designer, difficulty, split, library: see `design`; a designer of your own
             must be picklable.
+        backgrounds: equirectangular pictures that surround the scenes, by turns, instead of the
+            rooms that prompts name: paths (`Path`), or texts from `generation.rooms.read_picture`.
         folder: new folder; `<folder>.partial` holds what is finished until all is.
         processes: how many work side by side; None uses every core if there is enough to do.
         progress: called with (scenes finished, n).
@@ -113,14 +128,22 @@ def design_many(
 
     Raises:
         FileExistsError: the folder holds something already.
-        ValueError: an argument that is not possible, a scene that could not be made (the finished
-            ones are kept), a partial folder of other arguments, or one in use.
+        ValueError: an argument that is not possible, a picture that cannot be read, a scene that
+            could not be made (the finished ones are kept), a partial folder of other arguments, or
+            one in use.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))  # "." has no name to put .partial behind
     _check(prompts, n, seed, folder, processes)
-    library = None if library is None else str(Path(library).resolve())
-    settings = Settings(seed, designer, difficulty, split, library, check)
+    settings = Settings(
+        seed,
+        _with_model(designer),
+        difficulty,
+        split,
+        _assets(library),
+        check,
+        tuple(b if isinstance(b, str) else read_picture(b) for b in backgrounds),
+    )
     jobs = [Job(index, prompts[index % len(prompts)]) for index in range(n)]
     note = progress or (lambda done, total: None)
     failures: list[Failure] = []
@@ -154,7 +177,7 @@ def design_many(
 
 def make_scene(settings: Settings, job: Job) -> Made:
     """Designs one scene, and again if the check finds fault with it."""
-    families = _families(settings.library)
+    families = {**FAMILIES, **{family.name: family for family in settings.assets}}
     reason = ""
     for variant in range(job.variant, job.variant + VARIANTS):
         try:
@@ -169,6 +192,8 @@ def make_scene(settings: Settings, job: Job) -> Made:
             )
         except (ValueError, ProviderError) as error:
             return Made(reason=str(error))
+        if settings.pictures:
+            scene = with_picture(scene, settings.pictures[job.index % len(settings.pictures)])
         problems = _problems(scene) if settings.check else ()
         if not problems:
             return Made(scene.to_json())
@@ -193,10 +218,20 @@ def _problems(scene: SceneSpec) -> tuple[str, ...]:
     return tuple(inspect_scene(scene).problems)
 
 
-@functools.lru_cache(maxsize=2)
-def _families(library: str | None) -> Mapping[str, Any]:
-    """Once per process: a library can be large."""
-    return known_families(library)
+def _assets(library: str | os.PathLike[str] | None) -> tuple[Family, ...]:
+    """The families that a library adds to the procedural ones, or changes."""
+    families = known_families(library)
+    return tuple(f for name, f in families.items() if f is not FAMILIES.get(name))
+
+
+def _with_model(designer: str | Designer) -> str | Designer:
+    """ "llm" as the model that the environment names now, so that all processes ask the same."""
+    if designer != "llm":
+        return designer
+    from generation.llm.client import chat_client
+    from generation.llm.designer import llm_designer
+
+    return llm_designer(chat_client())
 
 
 def _check(prompts: Sequence[str], n: int, seed: int, folder: Path, processes: int | None) -> None:
@@ -261,25 +296,39 @@ def _unlike(
 def _arguments(prompts: Sequence[str], settings: Settings) -> dict[str, Any]:
     """What a run that continues another must have in common with it."""
     chosen = settings.designer
-    kind, client = type(chosen), getattr(chosen, "client", None)
-    names = "\n".join(sorted(_families(settings.library)))
+    client = getattr(chosen, "client", None)
+    name = getattr(chosen, "__qualname__", type(chosen).__qualname__)  # of a function, or a class
     return {
         "version": SPEC_VERSION,
         "prompts": list(prompts),
         "seed": settings.seed,
-        "designer": chosen if isinstance(chosen, str) else f"{kind.__module__}.{kind.__name__}",
+        "designer": chosen if isinstance(chosen, str) else f"{chosen.__module__}.{name}",
         "model": getattr(client, "model", ""),
         "difficulty": settings.difficulty,
         "split": settings.split,
         "check": settings.check,
-        "families": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "families": _short_hash(*sorted(FAMILIES)),
+        "assets": _short_hash(*(text for family in settings.assets for text in _contents(family))),
+        "backgrounds": [_short_hash(picture) for picture in settings.pictures],
     }
+
+
+def _contents(family: Family) -> tuple[str, ...]:
+    """The name of an imported family and the ids of its assets."""
+    drafts = family.drafts if isinstance(family, StoredFamily) else ()
+    return (family.name, *(d.provenance.asset for d in drafts if d.provenance))
+
+
+def _short_hash(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _complaint(failures: Sequence[Failure], found: int, n: int, partial: Path) -> str:
     if not found:
         return f"none of {n} scenes could be made: {failures[0]}"
     more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    return f"{len(failures)} of {n} scenes failed, the finished ones are in {partial}: " + (
-        f"{failures[0]}{more}"
+    return (
+        f"{len(failures)} of {n} scenes failed, the finished ones are in {partial}: {failures[0]}"
+        f"{more}; pass --skip-failed (failed=[] in Python) to have the others written, or change "
+        "the sentence"
     )

@@ -16,7 +16,8 @@ from generation.spec import SceneSpec
 
 def partial_path(folder: Path) -> Path:
     """Where the finished scenes of an unfinished run for `folder` are."""
-    return folder.with_name(f"{folder.name}.partial")
+    whole = Path(os.path.abspath(folder))  # "." and "a/.." have no name of their own
+    return whole.with_name(f"{whole.name}.partial")
 
 
 def kept_scenes(folder: str | os.PathLike[str]) -> int:

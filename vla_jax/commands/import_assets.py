@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     if data["assets"]:
         progress.stage("drawing the preview")
         data["preview"] = str(_draw(harvest, library, args.out / "preview.png"))
-    lines = [*_doctor(harvest, library), *_summary(harvest, data)]
+    lines = [*_doctor(harvest, library), *_summary(harvest, data), *_next(harvest, library)]
     return Outcome(data, "\n".join(lines))
 
 
@@ -213,11 +215,31 @@ def _summary(harvest: Harvest, data: dict[str, Any]) -> list[str]:
     return [*lines, f"{words} in {data['dir']}{look}"]
 
 
+def _next(harvest: Harvest, library: AssetLibrary) -> list[str]:
+    """The command that puts one of the imports into scenes."""
+    from generation.assets.stored import noun_to_lift
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what may not be used: the summary has said it
+        families = library.families(training=True)
+    noun = noun_to_lift(families.values(), {item.asset for item in harvest.imported})
+    if not noun:
+        return []
+    goal = "on the plate" if "bowl" in noun.split() else "in the bowl"
+    out = f"scenes/{noun.replace(' ', '_')}"
+    where = shlex.quote(str(library.root))
+    return [f'next: vla-jax design "put the {noun} {goal}" --library {where} -o {out}']
+
+
 def _metres(text: str) -> float:
+    from generation.assets.importing.asset import MAX_LENGTH, MIN_LENGTH
+
     try:
         size = float(text)
     except ValueError:
         size = 0.0
-    if not 0.005 <= size <= 2.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no length from 0.005 to 2 metres")
+    if not MIN_LENGTH <= size <= MAX_LENGTH:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no length from {MIN_LENGTH:g} to {MAX_LENGTH:g} metres"
+        )
     return size

@@ -44,6 +44,18 @@ def add_llm_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_llm_arguments(args: argparse.Namespace) -> None:
+    """Refuses options of a language model where none is asked.
+
+    Raises:
+        ValueError: such an option without --designer llm; names it.
+    """
+    names = ("llm_model", "llm_url", "llm_cache", "llm_replay")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
+    if given and args.designer != "llm":
+        raise ValueError(f"{', '.join(given)} without --designer llm has no use: add it")
+
+
 def designer_from_arguments(args: argparse.Namespace) -> Designer:
     """The language model as a designer; processes that it is sent to add to one bill.
 

@@ -15,6 +15,7 @@ from generation.assets.formats.urdf import Shape, UrdfModel, read_urdf
 from generation.assets.importing.asset import AssetError, ImportedAsset, Piece, Unit, Up
 from generation.assets.importing.chain import build_asset
 from generation.assets.importing.load import load_pieces
+from generation.assets.importing.nouns import latin
 
 _MAX_TRIANGLES = 10_000_000
 _MAX_HULLS = 256  # more collision pieces than this are no convex decomposition
@@ -193,7 +194,7 @@ def _noun(model: UrdfModel, path: Path) -> str:
 
 def as_noun(text: str) -> str:
     """Free text as a noun phrase of lower-case letters: "Coffee_Mug-02" is "coffee mug"."""
-    words = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    words = re.sub(r"([a-z])([A-Z])", r"\1 \2", latin(text))
     return " ".join(re.findall(r"[a-z]+", words.lower())[:4])[:60].strip()
 
 

@@ -18,6 +18,8 @@ Unit = Literal["", "m", "dm", "cm", "mm", "in", "ft"]
 METRES: dict[str, float] = {
     "m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048,
 }  # fmt: skip
+MIN_LENGTH, MAX_LENGTH = 0.005, 1.0  # m, longest side of what can be on the table
+NAMING_FOLDERS = 3  # folders above a mesh file whose names can say what it is
 
 
 class AssetError(ValueError):

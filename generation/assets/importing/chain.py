@@ -16,7 +16,10 @@ import numpy as np
 
 from generation.assets.importing import appearance, nouns
 from generation.assets.importing.asset import (
+    MAX_LENGTH,
     METRES,
+    MIN_LENGTH,
+    NAMING_FOLDERS,
     AssetError,
     ImportedAsset,
     Piece,
@@ -37,7 +40,6 @@ from generation.assets.licences import training_use
 from generation.spec import Provenance
 
 _ROUND = math.radians(12.0)  # tilt at which a coarse sphere is over
-MIN_LENGTH, MAX_LENGTH = 0.005, 1.0  # m, longest side of what can be on the table
 
 
 def import_mesh(
@@ -224,7 +226,7 @@ def _check_length(surface: Surface, scale: Scale) -> None:
 
 def _folders(path: Path) -> list[str]:
     """Names of the folders that a nameless file lies in, the nearest first."""
-    names = [parent.name for parent in path.parents[:3]]
+    names = [parent.name for parent in path.parents[:NAMING_FOLDERS]]
     return [name for name in names if nouns.noun_of_name(name) in nouns.PRIORS]
 
 
@@ -235,7 +237,7 @@ def _format_notes(kind: str, pieces: Sequence[Piece]) -> list[str]:
 
 def _phrase(noun: str) -> str:
     """The noun as the spec wants it: lower-case words of letters."""
-    words = re.findall(r"[a-z]+", noun.lower())
+    words = re.findall(r"[a-z]+", nouns.latin(noun).lower())
     return " ".join(words)[:60].strip() or "object"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -130,12 +131,17 @@ def _read() -> dict[str, Prior]:
 PRIORS: dict[str, Prior] = _read()
 
 
+def latin(text: str) -> str:
+    """The text with its letters freed of accents: "Crème" is "Creme"."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
 def noun_of_name(name: str) -> str:
     """A noun from a file's or a link's name: "011_banana.obj" gives "banana"; "" if there is none.
 
     A longer known noun wins over a shorter, a later one over an earlier: "milk_carton_2".
     """
-    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.rsplit("/", 1)[-1].split(".")[0])
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", latin(name.rsplit("/", 1)[-1].split(".")[0]))
     words = [w for w in re.split(r"[^a-z]+", stem.lower()) if w and w not in _EMPTY]
     for length in (3, 2, 1):
         for start in range(len(words) - length, -1, -1):

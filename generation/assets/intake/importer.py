@@ -246,8 +246,11 @@ class _Import:
 
 def doctor_line(library: AssetLibrary, asset: str) -> str:
     """One line on what an import found and repaired, and what the asset is good for."""
-    record = library.record(asset)
-    report = library.get(asset).report
+    try:
+        record = library.record(asset)
+        report = library.get(asset).report
+    except AssetError as error:  # another process has altered it since
+        return str(error)
     thing = record.thing
     uses = ["lifted"] if record.graspable else []
     uses += [f"things go {' and '.join(record.receptacle)} it"] if record.receptacle else []

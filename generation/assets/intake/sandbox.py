@@ -31,6 +31,10 @@ _HOME = Path(__file__).resolve().parents[3]
 _POLL_S = 0.02
 _MAX_RESULT = 8 << 20  # bytes of a result.json
 _GRACE_S = 5.0  # for the sandbox to end by itself
+_NEEDED = frozenset(
+    "PATH HOME LANG LANGUAGE TZ TMPDIR LD_LIBRARY_PATH VIRTUAL_ENV MUJOCO_GL".split()
+)
+_NEEDED_PREFIXES = ("LC_", "PYTHON")
 _LOST = 1000  # stands for the exit status that nobody reported
 
 
@@ -162,7 +166,7 @@ class _Keeper:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, **dict.fromkeys(threads, "1"), "PYTHONPATH": path},
+            env={**_environment(), **dict.fromkeys(threads, "1"), "PYTHONPATH": path},
             start_new_session=True,  # a Ctrl-C is for the caller, which then closes this
         )
 
@@ -260,6 +264,11 @@ class _Run:
     def close(self) -> None:
         """Removes its folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    """What an import needs of the environment: no keys and tokens of the caller."""
+    return {k: v for k, v in os.environ.items() if k in _NEEDED or k.startswith(_NEEDED_PREFIXES)}
 
 
 def _last_line(log: IO[bytes]) -> str:
