@@ -133,8 +133,8 @@ def _check(
     if g + faces > _MOST_SURFACES:
         raise ValueError(
             f"{g} geoms and {faces} faces of convex parts: at most {_MOST_SURFACES} together, or "
-            "the numbers that share a word with the depth make it coarse; use simpler parts, or sort "
-            "scenes of different objects into buckets (sim.buckets)"
+            "the numbers that share a word with the depth make it coarse; use simpler parts, or "
+            "sort scenes of different objects into buckets (sim.buckets)"
         )
     for name, rows in (("light", light.direction), ("backdrop", backdrop.table_rgb)):
         if rows.shape[0] != n:
