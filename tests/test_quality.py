@@ -310,6 +310,7 @@ def test_the_expert_solves_what_can_be_solved(monkeypatch: pytest.MonkeyPatch) -
         return expert(*args)
 
     monkeypatch.setattr(solve, "expert_action", counted)
+    solve._player.cache_clear()  # other tests of this process may have compiled it
     wide = made(thing("block_0", (0.04, 0.04, 0.015), (0.25, 0.08), "target"), PLATE, CAN)
     far = moved(SCENE, 0, pos=(0.7, 0.0, 0.0))
     assert solve.solve_scenes([SCENE, wide, far]).tolist() == [True, False, False]
