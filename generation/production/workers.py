@@ -7,6 +7,7 @@ caller does, also on Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -153,7 +154,7 @@ def on_ray(
         ImportError: Ray is not installed; names the extra.
     """
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")  # optional, so unknown to type checkers
     except ImportError:
         raise ImportError(
             'the executor "ray" needs the optional extra: pip install "vla-jax[ray]"'
