@@ -8,8 +8,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vla_jax.rl.flow import chain_log_prob, integrate, sample_chain
-from vla_jax.rl.ppo import Agent
+from vla_jax.rl.agent import Agent, Params
+from vla_jax.rl.flow import FlowConfig, chain_log_prob, count_terms, integrate, sample_chain
 
 
 class ProbeObs(NamedTuple):
@@ -102,42 +102,39 @@ class ProbeBatch(NamedTuple):
         return 1
 
 
-def probe_agent(steps: int = 1, std: float = 0.2) -> Agent:
+def probe_agent(steps: int = 1, std: float = 0.2, flow: FlowConfig = FlowConfig()) -> Agent:
     """A flow policy whose velocity is linear in the goal and in x; two numbers a dimension."""
 
     def velocity(params, obs):
+        actor = params.actor
+
         def at(x, time):
             goal = obs.goal[:, None, None]
-            v = params["w"] * goal + params["b"] - x + params["t"] * time[:, None, None]
-            return v, jnp.full_like(x, std) * jnp.exp(params["s"])
+            v = actor["w"] * goal + actor["b"] - x + actor["t"] * time[:, None, None]
+            return v, jnp.full_like(x, std) * jnp.exp(actor["s"])
 
         return at
 
     def sample(params, obs, key):
-        return sample_chain(velocity(params, obs), key, (obs.goal.shape[0], 2, 3), steps)
+        shape = (obs.goal.shape[0], 2, 3)
+        return sample_chain(velocity(params, obs), key, shape, steps, flow)
 
     def evaluate(params, obs, chain, located):
-        log_prob, entropy = chain_log_prob(velocity(params, obs), chain)
+        log_prob, entropy = chain_log_prob(velocity(params, obs), chain, flow)
         return log_prob, entropy, jnp.zeros(obs.goal.shape[0])
 
     def value(params, privileged):
-        return privileged @ params["v"] + params["v2"] * privileged[:, 0] ** 2
+        return privileged @ params.critic["v"] + params.critic["v2"] * privileged[:, 0] ** 2
 
     def act(params, obs, key):
         return integrate(velocity(params, obs), key, (obs.goal.shape[0], 2, 3), steps)
 
-    def is_critic(params):
-        return {name: name in ("v", "v2") for name in params}
+    def action(chain):
+        return chain.x[:, -1]
 
-    return Agent(sample, evaluate, value, act, is_critic)
+    return Agent(sample, evaluate, value, act, action, count_terms(steps, flow, (2, 3)))
 
 
-def probe_params() -> dict[str, jax.Array]:
-    return {
-        "w": jnp.zeros((2, 3)),
-        "b": jnp.full((2, 3), 0.3),
-        "t": jnp.zeros((2, 3)),
-        "s": jnp.zeros((2, 3)),
-        "v": jnp.zeros(2),
-        "v2": jnp.zeros(()),
-    }
+def probe_params() -> Params:
+    actor = {name: jnp.zeros((2, 3)) for name in ("w", "t", "s")} | {"b": jnp.full((2, 3), 0.3)}
+    return Params(actor, {"v": jnp.zeros(2), "v2": jnp.zeros(())}, {})

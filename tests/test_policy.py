@@ -11,7 +11,7 @@ import pytest
 
 from sim.types import Observation
 from vla_jax.imitation import ImitationConfig, vary_words
-from vla_jax.models.agent import _merger, init_params, make_agent, make_imitation_loss
+from vla_jax.models.agent import init_params, make_agent, make_imitation_loss, merger
 from vla_jax.models.config import PolicyConfig, get_config
 from vla_jax.models.vision import (
     blocks_of,
@@ -63,11 +63,11 @@ def test_ratio_is_one(params, obs, steps):
     with jax.enable_x64(True):
         double = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), params)
         exact = replace(obs, proprio=jnp.asarray(np.asarray(obs.proprio), jnp.float64))
-        agent = make_agent(CONFIG, steps)
+        agent = make_agent(replace(CONFIG, flow_steps=steps))
         chain, log_prob = jax.jit(agent.sample)(double, exact, jax.random.key(1))
         again, _, _ = jax.jit(agent.evaluate)(double, exact, chain, jnp.zeros((6, 16)))
-        assert chain.shape == (6, steps + 1, 4, 7)
-        assert chain.dtype == jnp.float64
+        assert chain.x.shape == (6, steps + 1, 4, 7)
+        assert chain.x.dtype == jnp.float64
         np.testing.assert_allclose(jnp.exp(0.2 * (again - log_prob)), 1.0, atol=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_padding_is_not_read(params, obs):
 
 def test_prefix_does_not_see_the_state(params, obs):
     """As in π0, image and language tokens attend to each other only, never to state or actions."""
-    see = jax.jit(lambda params, obs: _merger(CONFIG)(params).see(obs)[0].features)
+    see = jax.jit(lambda params, obs: merger(CONFIG)(params).see(obs)[0].features)
     other = replace(obs, proprio=obs.proprio + 1.0)
     np.testing.assert_array_equal(see(params, obs), see(params, other))
 
@@ -98,7 +98,7 @@ def test_noise_stays_in_its_range(params, obs):
     """The noise head is bounded by the configured range times the dimension's scale."""
 
     def noise(params, obs):
-        vla = _merger(CONFIG)(params)
+        vla = merger(CONFIG)(params)
         return vla.velocity(vla.see(obs)[0], 100.0 * jnp.ones((6, 4, 7)), jnp.zeros(6))[1]
 
     std = jax.jit(noise)(params, obs)

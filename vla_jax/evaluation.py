@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.env import Env
 from sim.scene_batch import SceneBatch
-from vla_jax.rl.ppo import Agent
+from vla_jax.rl.agent import Agent
 
 
 @dataclass(frozen=True)

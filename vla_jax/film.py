@@ -19,7 +19,7 @@ from sim.robots import get_robot
 from sim.scene_batch import SceneBatch
 from sim.state import EnvState
 from vla_jax.pictures import film_frames, save_gif
-from vla_jax.rl.ppo import Agent
+from vla_jax.rl.agent import Agent
 from vla_jax.run import Policy
 
 

@@ -15,7 +15,7 @@ from sim.types import Observation
 from vla_jax.checkpoint import load_checkpoint, read_json, write_json
 from vla_jax.models.agent import init_params, make_agent
 from vla_jax.models.config import PolicyConfig
-from vla_jax.rl.ppo import Agent
+from vla_jax.rl.agent import Agent, Params
 from vla_jax.tokenizers import WordTokenizer
 
 FORMAT = 1
@@ -79,7 +79,7 @@ class Policy:
     config: PolicyConfig
     words: tuple[str, ...]
     env: EnvConfig
-    params: Any
+    params: Params
 
     @cached_property
     def agent(self) -> Agent:

@@ -1,20 +1,33 @@
-"""Words → token ids, offline."""
+"""Words → token ids, offline; words that training never met take the id of one that means alike."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from generation.language.words import is_thing, likeness
+
 PAD, UNKNOWN = 0, 1
+# Cosine of sense vectors from which an unseen noun is read as its nearest known one: a griddle is
+# near a saucepan (0.67), a pear near an apple (0.80); below, neighbours are of another kind.
+ALIKE = 0.6
 
 
 class WordTokenizer:
-    """A fixed vocabulary of lower-case words; ids 0 and 1 are padding and unknown words."""
+    """A fixed vocabulary of lower-case words; ids 0 and 1 are padding and unknown words.
 
-    def __init__(self, words: Sequence[str]):
+    A noun outside the vocabulary is read as the known noun whose pretrained sense vector
+    (`generation.language.words`) is nearest, if that is near enough.
+    """
+
+    def __init__(self, words: Sequence[str], alike: float = ALIKE):
+        """`alike`: least cosine at which a known noun stands in for an unseen one."""
         self.words = tuple(words)
+        self.alike = alike
         self._ids = {word: i + 2 for i, word in enumerate(self.words)}
+        self._read = functools.cache(self._nearest)
 
     @staticmethod
     def from_phrases(phrases: Iterable[str]) -> WordTokenizer:
@@ -26,9 +39,20 @@ class WordTokenizer:
         """Number of ids."""
         return len(self.words) + 2
 
+    def word_id(self, word: str) -> int:
+        """The id of a word, or of the known noun nearest to it."""
+        return self._ids[word] if word in self._ids else self._read(word)
+
+    def _nearest(self, word: str) -> int:
+        if not is_thing(word):
+            return UNKNOWN
+        scores = [likeness(word, known) if is_thing(known) else 0.0 for known in self.words]
+        best = int(np.argmax(scores)) if scores else -1
+        return best + 2 if scores and scores[best] >= self.alike else UNKNOWN
+
     def encode(self, phrase: str, length: int) -> np.ndarray:
         """Token ids i32[length]. Longer phrases raise ValueError: cutting would change the task."""
-        ids = [self._ids.get(word, UNKNOWN) for word in phrase.lower().split()]
+        ids = [self.word_id(word) for word in phrase.lower().split()]
         if len(ids) > length:
             raise ValueError(
                 f"instruction {phrase!r} has {len(ids)} words, the policy reads {length}: "

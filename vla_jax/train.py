@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,13 @@ import numpy as np
 from sim.env import Env
 from sim.scene_batch import SceneBatch
 from vla_jax.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from vla_jax.guard import dump_bad_batch
+from vla_jax.logs import MetricsLog, open_sinks
+from vla_jax.models.agent import make_agent
+from vla_jax.rl.flow import FlowConfig
 from vla_jax.rl.iteration import TrainState, init_train_state, make_iteration
 from vla_jax.rl.ppo import PPOConfig
+from vla_jax.rl.update import check_minibatches
 from vla_jax.run import Policy, RunConfig
 
 Progress = Callable[[int, int, str], None]
@@ -39,16 +43,18 @@ class TrainConfig:
     # Iterations between checkpoints.
     save_every: int = 5
     ppo: PPOConfig = PPOConfig()
+    flow: FlowConfig = FlowConfig()
+    # What to do about an update whose gradient is not finite. It is never applied, and its
+    # minibatch is written to `bad/`. "skip": go on; "stop": save and raise.
+    on_nan: str = "skip"
 
     def __post_init__(self) -> None:
         for name in ("iterations", "num_envs", "length", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if self.num_envs * self.length % self.ppo.minibatches:
-            raise ValueError(
-                f"num_envs {self.num_envs} x length {self.length} samples do not divide into "
-                f"{self.ppo.minibatches} minibatches"
-            )
+        if self.on_nan not in ("skip", "stop"):
+            raise ValueError(f"on_nan is {self.on_nan!r}: choose skip or stop")
+        check_minibatches(self.length, self.ppo.minibatches)
 
 
 def fine_tune(
@@ -59,6 +65,9 @@ def fine_tune(
     settings: TrainConfig,
     seed: int,
     progress: Progress = silent,
+    *,
+    scene_ids: Sequence[str] = (),
+    logs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fine-tune a policy on a batch of scenes; continues where `out` left off, to the bit.
 
@@ -69,27 +78,34 @@ def fine_tune(
         settings: of the run; the same as before when continuing.
         seed: everything random descends from it.
         progress: called with (iteration, iterations, note).
+        scene_ids: names of the scenes, for the record of a bad update.
+        logs: where metrics go beside `metrics.jsonl`: "tensorboard", "wandb".
 
     Returns:
-        iterations, env_steps, success_rate (of the last iterations' sampled episodes), sps, wall_s.
+        iterations, env_steps, success_rate (of the last iterations' sampled episodes), sps, wall_s,
+        skipped_updates.
+
+    Raises:
+        FloatingPointError: an update was not finite and `settings.on_nan` is "stop"; the run is
+            saved as it was after that iteration, without the update.
     """
     out = Path(out)
-    iterate = make_iteration(env, policy.agent, settings.ppo, settings.length, settings.focus)
-    state = init_train_state(policy.params, env, batch, policy.agent, settings.ppo, seed)
+    agent = make_agent(policy.config, settings.flow)
+    iterate = make_iteration(env, agent, settings.ppo, settings.length, settings.focus)
+    state = init_train_state(policy.params, env, batch, settings.ppo, seed)
     start = 0
     if checkpoint_steps(out):
         start, params, rest = load_checkpoint(out, state.params, _without_params(state))
         state = replace(rest, params=params)
     else:
         RunConfig(policy.config, policy.words, env.config, seed, asdict(settings)).save(out)
-    history = _read_metrics(out / "metrics.jsonl", start)
-    _rewrite_metrics(out / "metrics.jsonl", history)
-    before = history[-1]["wall_s"] if history else 0.0
+    log = MetricsLog(out, start, open_sinks(logs, out))
+    before = log.rows[-1]["wall_s"] if log.rows else 0.0
     began = time.perf_counter()
     steps_each = settings.num_envs * settings.length * env.config.chunk
     for i in range(start, settings.iterations):
         tick = time.perf_counter()
-        state, metrics = iterate(state, batch)
+        state, metrics, bad = iterate(state, batch)
         row = {name: float(value) for name, value in jax.device_get(metrics).items()}
         now = time.perf_counter()
         row = {
@@ -98,49 +114,33 @@ def fine_tune(
             "wall_s": round(before + now - began, 3),
             "sps": steps_each / (now - tick),
         } | row
-        history.append(row)
-        with (out / "metrics.jsonl").open("a") as log:
-            log.write(json.dumps(row) + "\n")
-        last = i + 1 == settings.iterations
-        if last or (i + 1) % settings.save_every == 0:
+        log.append(row)
+        note = f"success {recent_success(log.rows):.0%}"
+        stop = False
+        if row["skipped_updates"]:
+            folder = dump_bad_batch(out, i + 1, bad, state.params, scene_ids)
+            note = f"{row['skipped_updates']:.0f} bad updates skipped, see {folder}"
+            stop = settings.on_nan == "stop"
+        if stop or i + 1 == settings.iterations or (i + 1) % settings.save_every == 0:
             save_checkpoint(out, i + 1, state.params, _without_params(state))
-        progress(i + 1, settings.iterations, f"success {recent_success(history):.0%}")
+        progress(i + 1, settings.iterations, note)
+        if stop:
+            raise FloatingPointError(f"iteration {i + 1}: {note}")
     return {
         "iterations": settings.iterations,
         "env_steps": settings.iterations * steps_each,
-        "success_rate": recent_success(history),
-        "sps": float(np.median([row["sps"] for row in history])),
-        "wall_s": history[-1]["wall_s"],
+        "success_rate": recent_success(log.rows),
+        "sps": float(np.median([row["sps"] for row in log.rows])),
+        "wall_s": log.rows[-1]["wall_s"],
+        "skipped_updates": sum(row["skipped_updates"] for row in log.rows),
     }
 
 
-def recent_success(history: list[dict[str, float]], window: int = 10) -> float:
+def recent_success(rows: Sequence[dict[str, float]], window: int = 10) -> float:
     """Success rate of the sampled episodes of the last iterations."""
-    episodes = sum(row["episodes"] for row in history[-window:])
-    return sum(row["successes"] for row in history[-window:]) / max(episodes, 1)
+    episodes = sum(row["episodes"] for row in rows[-window:])
+    return sum(row["successes"] for row in rows[-window:]) / max(episodes, 1)
 
 
 def _without_params(state: TrainState) -> TrainState:
     return replace(state, params=None)
-
-
-def _read_metrics(path: Path, iterations: int) -> list[dict[str, float]]:
-    """Rows of the iterations that the checkpoint holds; later ones will be made again."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break  # a line cut off by a kill is the last one
-        if row["iteration"] <= iterations:
-            rows.append(row)
-    return rows
-
-
-def _rewrite_metrics(path: Path, rows: list[dict[str, float]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    temporary.replace(path)

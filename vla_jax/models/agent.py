@@ -6,45 +6,82 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.policy import VLA
-from vla_jax.rl.flow import chain_log_prob, integrate, sample_chain
-from vla_jax.rl.ppo import Agent
+from vla_jax.rl.agent import Agent, Params
+from vla_jax.rl.flow import FlowConfig, chain_log_prob, count_terms, integrate, sample_chain
 
 # Flow times and noises per picture in imitation: the prefix is by far the dearer part.
 _FLOW_SAMPLES = 4
 
 
-def init_params(config: PolicyConfig, seed: int) -> nnx.State:
-    """Fresh parameters of the policy, a pytree of arrays."""
-    return nnx.state(VLA(config, rngs=nnx.Rngs(seed)), nnx.Param)
+def module_class(config: PolicyConfig) -> type:
+    """π0's architecture if `config.pi0` gives its sizes, else the small one."""
+    if config.pi0 is None:
+        return VLA
+    from vla_jax.models.pi0 import Pi0
+
+    return Pi0
 
 
-def _merger(config: PolicyConfig) -> Callable[[nnx.State], VLA]:
+def make_module(config: PolicyConfig, seed: int):
+    """The policy's module with fresh parameters."""
+    return module_class(config)(config, rngs=nnx.Rngs(seed))
+
+
+def init_params(config: PolicyConfig, seed: int) -> Params:
+    """Fresh parameters of the policy."""
+    return split_params(nnx.state(make_module(config, seed), nnx.Param), config)
+
+
+def split_params(state: nnx.State, config: PolicyConfig) -> Params:
+    """A module's parameters by what trains them."""
+    module = module_class(config)
+
+    def only(role: str):
+        return lambda path, _: module.role(path, config) == role
+
+    return Params(*nnx.split_state(state, only("actor"), only("critic"), only("frozen")))
+
+
+def merger(config: PolicyConfig) -> Callable:
     """parameters -> module, without ever making parameters of its own."""
-    graph, _ = nnx.split(nnx.eval_shape(lambda: VLA(config, rngs=nnx.Rngs(0))), nnx.Param)
-    return lambda params: nnx.merge(graph, params)
+    graph, _ = nnx.split(nnx.eval_shape(lambda: make_module(config, 0)), nnx.Param)
+
+    def merge(params: Params):
+        actor = params.actor
+        if config.dtype == "bfloat16":
+            # The critic is small and sees no picture: it stays in float32.
+            actor = jax.tree.map(lambda x: x.astype(jnp.bfloat16), actor)
+        return nnx.merge(graph, actor, params.critic, params.frozen)
+
+    return merge
 
 
-@functools.lru_cache(maxsize=8)
-def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
-    """Pure functions of the policy with `flow_steps` (K) integration steps of the flow."""
-    merge = _merger(config)
+@functools.lru_cache(maxsize=16)
+def make_agent(config: PolicyConfig, flow: FlowConfig = FlowConfig()) -> Agent:
+    """Pure functions of the policy with `config.flow_steps` (K) integration steps of the flow."""
+    merge = merger(config)
+    module = nnx.eval_shape(lambda: make_module(config, 0))
+    steps, horizon, executed = config.flow_steps, module.horizon, module.executed
 
     def shape(obs) -> tuple[int, int, int]:
-        return obs.proprio.shape[0], config.chunk, config.action
+        return obs.proprio.shape[0], *horizon
 
     def sample(params, obs, key):
         vla = merge(params)
         prefix, _ = vla.see(obs)
-        return sample_chain(lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps)
+        flowing = lambda x, t: vla.velocity(prefix, x, t)  # noqa: E731
+        return sample_chain(flowing, key, shape(obs), steps, flow, executed)
 
     def evaluate(params, obs, chain, located):
         vla = merge(params)
         prefix, sight = vla.see(obs)
-        log_prob, entropy = chain_log_prob(lambda x, t: vla.velocity(prefix, x, t), chain)
+        flowing = lambda x, t: vla.velocity(prefix, x, t)  # noqa: E731
+        log_prob, entropy = chain_log_prob(flowing, chain, flow, executed)
         return log_prob, entropy, vla.localization_loss(sight, located)[0]
 
     def value(params, privileged):
@@ -53,40 +90,38 @@ def make_agent(config: PolicyConfig, flow_steps: int = 1) -> Agent:
     def act(params, obs, key):
         vla = merge(params)
         prefix, _ = vla.see(obs)
-        return integrate(lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), flow_steps)
+        x = integrate(lambda x, t: vla.velocity(prefix, x, t), key, shape(obs), steps)
+        return module.to_env(x)
 
-    def is_critic(params):
-        return jax.tree_util.tree_map_with_path(
-            lambda path, _: "value_layers" in jax.tree_util.keystr(path), params
-        )
+    def action(chain):
+        return module.to_env(chain.x[:, -1])
 
-    return Agent(sample, evaluate, value, act, is_critic)
+    terms = count_terms(steps, flow, (config.chunk, config.action))
+    return Agent(sample, evaluate, value, act, action, terms)
 
 
 def make_imitation_loss(config: PolicyConfig):
     """Flow matching towards an expert's chunks, and the localization loss.
 
     Returns:
-        f(params, obs, action f32[B, C, A], located f32[B, 16], has_action f32[B], key) ->
+        f(params, obs, action f32[B, C, 7], located f32[B, 16], has_action f32[B], key) ->
         (flow loss, localization loss, localization error in dm), each f32[]. Rows with `has_action`
         0 are stills without an action: they teach only where the named things are.
     """
-    merge = _merger(config)
+    merge = merger(config)
 
     def loss(params, obs, action, located, has_action, key):
         vla = merge(params)
         prefix, sight = vla.see(obs)
-        key_noise, key_time, key_zero = jax.random.split(key, 3)
-        # RL acts with a single integration step, whose input is pure noise: half of the samples
-        # train that very point, the others the rest of the path.
-        size = (_FLOW_SAMPLES, action.shape[0])
-        time = jax.random.uniform(key_time, size) * jax.random.bernoulli(key_zero, 0.5, size)
-        noise = jax.random.normal(key_noise, (_FLOW_SAMPLES, *action.shape))
+        key_noise, key_time = jax.random.split(key)
+        target = vla.from_env(action)
+        time = vla.flow_time(key_time, (_FLOW_SAMPLES, target.shape[0]))
+        noise = jax.random.normal(key_noise, (_FLOW_SAMPLES, *target.shape))
 
         def squared_error(noise, time):
             t = time[:, None, None]
-            velocity, _ = vla.velocity(prefix, (1.0 - t) * noise + t * action, time)
-            return ((velocity - (action - noise)) ** 2).mean((1, 2))
+            velocity, _ = vla.velocity(prefix, (1.0 - t) * noise + t * target, time)
+            return ((velocity - (target - noise)) ** 2).mean((1, 2))
 
         error = jax.vmap(squared_error)(noise, time).mean(0)
         flow = (error * has_action).sum() / (has_action.sum() + 1e-6)

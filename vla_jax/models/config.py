@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 from sim.task import PRIVILEGED_SIZE
+
+if TYPE_CHECKING:
+    from vla_jax.models.pi0_config import Pi0Config
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class PolicyConfig:
     # Control steps of an action chunk, and numbers of one action.
     chunk: int = 4
     action: int = 7
+    # K, Euler steps of the flow from noise to action: when acting, and when exploring.
+    flow_steps: int = 1
+    # Precision of the actor's arithmetic: "float32" or "bfloat16". Likelihoods are float32.
+    dtype: str = "float32"
     # Hidden width of the noise and value heads.
     head_width: int = 128
     # Smallest and largest standard deviation of the flow's noise, before the per-dimension scale.
@@ -51,6 +59,15 @@ class PolicyConfig:
     noise_max: float = 0.16
     # Multiplies the noise of each action dimension (translation, rotation, gripper).
     noise_scale: tuple[float, ...] = (1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 2.0)
+    # Sizes of π0's own architecture (SigLIP, Gemma), which then replaces the small encoders and the
+    # attention stack described above.
+    pi0: Pi0Config | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"dtype is {self.dtype!r}: choose float32 or bfloat16")
+        if self.flow_steps < 1:
+            raise ValueError(f"flow_steps is {self.flow_steps}: it must be at least 1")
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -65,7 +82,12 @@ class PolicyConfig:
                 f"policy configuration has unknown fields {unknown} and lacks {missing}: "
                 "it was written by another version; pretrain again"
             )
-        return PolicyConfig(**{**data, "noise_scale": tuple(data["noise_scale"])})
+        pi0 = None
+        if data["pi0"] is not None:
+            from vla_jax.models.pi0_config import Pi0Config
+
+            pi0 = Pi0Config.from_json(data["pi0"])
+        return PolicyConfig(**{**data, "noise_scale": tuple(data["noise_scale"]), "pi0": pi0})
 
 
 PRESETS = {

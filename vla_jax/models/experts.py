@@ -42,8 +42,9 @@ class ExpertLayer(nnx.Module):
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """Scaled dot-product attention; mask bool[B, Tk] marks the keys that exist."""
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     weights = jax.nn.softmax(scores, axis=-1, where=mask[:, None, None])
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights.astype(v.dtype), v)
 
 
 class TwoExpertStack(nnx.Module):

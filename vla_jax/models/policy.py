@@ -93,6 +93,37 @@ class VLA(nnx.Module):
             nnx.Linear(config.head_width, 1, kernel_init=nnx.initializers.zeros_init(), rngs=rngs),
         )
 
+    @staticmethod
+    def role(path: tuple, config: PolicyConfig) -> str:
+        """Which part of `Params` a parameter belongs to."""
+        return "critic" if path[0] == "value_layers" else "actor"
+
+    @property
+    def horizon(self) -> tuple[int, int]:
+        """Shape of an action chunk in the flow."""
+        return self.config.chunk, self.config.action
+
+    def executed(self, x: jax.Array) -> jax.Array:
+        """The numbers of a chunk that the robot executes: all."""
+        return x
+
+    def to_env(self, x: jax.Array) -> jax.Array:
+        """A chunk of the flow as actions of the environment: the same."""
+        return x
+
+    def from_env(self, action: jax.Array) -> jax.Array:
+        """Actions of the environment as a chunk of the flow: the same."""
+        return action
+
+    def flow_time(self, key: jax.Array, size: tuple[int, ...]) -> jax.Array:
+        """Flow times to train at.
+
+        RL acts with few integration steps, of which the first sees pure noise: half of the samples
+        train that very point, the others the rest of the path.
+        """
+        key_time, key_zero = jax.random.split(key)
+        return jax.random.uniform(key_time, size) * jax.random.bernoulli(key_zero, 0.5, size)
+
     def see(self, obs: Observation) -> tuple[Prefix, Sight]:
         """Encode an observation; also returns what the auxiliary localization loss needs."""
         words, word_mask = self.language(obs.instruction)
@@ -102,8 +133,10 @@ class VLA(nnx.Module):
         tokens = jnp.concatenate([seen, self.word_in(words)], axis=1)
         mask = jnp.concatenate([jnp.ones(seen.shape[:2], bool), word_mask], axis=1)
         features, cache = self.stack.prefix(tokens, mask)
-        flat = [x.reshape(x.shape[0], -1) for x in (features[:, : seen.shape[1]], there, here)]
-        estimate = self.ground(jnp.concatenate([*flat, obs.proprio], axis=-1))
+        seen = (features[:, : seen.shape[1]], there, here, obs.proprio)
+        flat = [x.reshape(x.shape[0], -1).astype(features.dtype) for x in seen]
+        # In float32 whatever the arithmetic: a centimetre is a small part of the workspace.
+        estimate = self.ground(jnp.concatenate(flat, axis=-1)).astype(obs.proprio.dtype)
         # The way to go is a small difference of two positions: given apart, it is learned sooner.
         way = estimate - jnp.tile(obs.proprio[:, TOOL], 2)
         state = jnp.concatenate([obs.proprio, estimate, 3.0 * way], axis=-1)
@@ -122,23 +155,25 @@ class VLA(nnx.Module):
         Returns:
             velocity f32[B, C, A] and standard deviation of the stochastic flow step f32[B, C, A].
         """
+        low = self.step_position[...].dtype
         wave = time_waves(time, self.config.expert_width)
-        wave = jnp.broadcast_to(wave[:, None], (*x.shape[:2], wave.shape[-1]))
-        action = self.action_in(x) + self.step_position[...]
+        wave = jnp.broadcast_to(wave[:, None], (*x.shape[:2], wave.shape[-1])).astype(low)
+        action = self.action_in(x.astype(low)) + self.step_position[...]
         action = self.time_out(nnx.silu(self.time_in(jnp.concatenate([action, wave], -1))))
-        state = self.state_in(prefix.state)[:, None]
+        state = self.state_in(prefix.state.astype(low))[:, None]
         suffix = self.stack.suffix(
             jnp.concatenate([state, action], axis=1), prefix.cache, prefix.mask
         )[:, 1:]
         # At τ = 0 the target velocity A - x asks for exactly what went in: without this shortcut
         # the remains of x would be noise in the action.
-        return self.action_out(suffix) - x, self.noise_std(suffix)
+        return self.action_out(suffix).astype(x.dtype) - x, self.noise_std(suffix)
 
     def noise_std(self, suffix: jax.Array) -> jax.Array:
         """Bounded log-variance interpolation of the noise head (ReinFlow, Flow-Noise)."""
         c = self.config
         low, high = 2.0 * jnp.log(c.noise_min), 2.0 * jnp.log(c.noise_max)
-        log_variance = low + 0.5 * (high - low) * (jnp.tanh(self.noise(suffix)) + 1.0)
+        raised = self.noise(suffix).astype(jnp.promote_types(suffix.dtype, jnp.float32))
+        log_variance = low + 0.5 * (high - low) * (jnp.tanh(raised) + 1.0)
         return jnp.exp(0.5 * log_variance) * jnp.asarray(c.noise_scale)
 
     def localization_loss(self, sight: Sight, located: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -62,7 +62,7 @@ class PatchEncoder(nnx.Module):
         Two products over pairs of neighbouring columns: less copying than one over all four blocks,
         less summing than four.
         """
-        x = blocks_of(image, self.block)
+        x = blocks_of(image, self.block).astype(self.embed.dtype)
         g = x.shape[1] - 1
         pairs = jnp.concatenate([x[:, :, :g], x[:, :, 1:]], axis=-1)
         upper, lower = self.embed[...].reshape(2, pairs.shape[-1], -1)
@@ -112,9 +112,10 @@ class QueryPool(nnx.Module):
         seen = jnp.einsum("bqp,bpd->bqd", attention, value)
         where = expected_place(attention.reshape(*attention.shape[:2], self.grid, self.grid))
         pointed = self.point(query[:, : self.pointers], logits[:, : self.pointers], patches)
+        pointed = pointed.astype(jnp.promote_types(pointed.dtype, jnp.float32))
         heat = jax.nn.softmax(pointed.reshape(*pointed.shape[:2], -1), axis=-1)
         places = expected_place(heat.reshape(pointed.shape))
-        where = jnp.concatenate([places, where[:, self.pointers :]], axis=1)
+        where = jnp.concatenate([places, where[:, self.pointers :]], axis=1).astype(seen.dtype)
         return self.out(jnp.concatenate([seen, where], -1)), places, pointed
 
     def point(self, query: jax.Array, logits: jax.Array, patches: jax.Array) -> jax.Array:

@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vla_jax.rl.ppo import Agent, PPOConfig, init_optimizers, update
+from vla_jax.rl.agent import Agent, Params
+from vla_jax.rl.ppo import PPOConfig, init_optimizers
 from vla_jax.rl.rollout import collect
+from vla_jax.rl.update import BadBatch, check_minibatches, update
 
 
 @jax.tree_util.register_dataclass
@@ -19,7 +21,7 @@ from vla_jax.rl.rollout import collect
 class TrainState:
     """Everything that the next iteration depends on; what a checkpoint holds."""
 
-    params: Any
+    params: Params
     opt_state: Any
     env: Any
     obs: Any
@@ -28,13 +30,13 @@ class TrainState:
     solved: jax.Array  # f32[S] running success rate of every training scene
 
 
-def init_train_state(params, env, batch, agent: Agent, config: PPOConfig, seed: int) -> TrainState:
+def init_train_state(params: Params, env, batch, config: PPOConfig, seed: int) -> TrainState:
     """A fresh run from the parameters of a pretrained policy."""
     key_env, key = jax.random.split(jax.random.key(seed))
     state, obs = jax.jit(env.reset)(batch, key_env)
     start = TrainState(
         params=params,
-        opt_state=init_optimizers(params, agent, config),
+        opt_state=init_optimizers(params, config),
         env=state,
         obs=obs,
         key=key,
@@ -63,8 +65,8 @@ def scene_logits(solved: jax.Array, focus: float) -> jax.Array:
 @functools.lru_cache(maxsize=4)
 def make_iteration(
     env: Any, agent: Agent, config: PPOConfig, length: int, focus: float = 0.0
-) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
-    """The jitted iteration: f(train state, scene batch) → (train state, metrics).
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array], BadBatch]]:
+    """The jitted iteration: f(train state, scene batch) → (train state, metrics, bad minibatch).
 
     Args:
         env: the environment; its scenes are an argument of the returned function.
@@ -72,9 +74,13 @@ def make_iteration(
         config: PPO settings.
         length: action chunks per environment and iteration.
         focus: strength of the success-weighted choice of scenes.
-    """
 
-    def iteration(state: TrainState, batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    Raises:
+        ValueError: if the chunks do not divide into the minibatches.
+    """
+    check_minibatches(length, config.minibatches)
+
+    def iteration(state: TrainState, batch):
         key, key_rollout, key_update = jax.random.split(state.key, 3)
         logits = scene_logits(state.solved, focus)
         env_state, obs, data, stats, scalars = collect(
@@ -90,7 +96,7 @@ def make_iteration(
             logits,
         )
         learn = state.iteration >= config.value_warmup
-        params, opt_state, losses = update(
+        params, opt_state, losses, bad = update(
             state.params, state.opt_state, agent, data, key_update, config, learn
         )
         seen = stats.episodes > 0
@@ -107,6 +113,6 @@ def make_iteration(
             "broken": stats.broken.sum(),
         }
         new = TrainState(params, opt_state, env_state, obs, key, state.iteration + 1, solved)
-        return new, metrics
+        return new, metrics, bad
 
     return jax.jit(iteration, donate_argnums=0)

@@ -1,11 +1,10 @@
-"""Proximal policy optimization on a flow policy: the clipped loss and the minibatch epochs.
+"""Proximal policy optimization on a flow policy: the clipped losses.
 
-Nothing here knows the model or the simulator: an `Agent` is four pure functions of parameters.
+Nothing here knows the model or the simulator: an `Agent` is a few pure functions of parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,23 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-Params = Any
+from vla_jax.rl.agent import Agent, Params
+from vla_jax.rl.flow import Chain
 
-
-class Agent(NamedTuple):
-    """The policy as pure functions; B is any batch size."""
-
-    # (params, obs, key) -> chain f32[B, K+1, C, A], log p f32[B]; the stochastic policy.
-    sample: Callable[..., tuple[jax.Array, jax.Array]]
-    # (params, obs, chain, located) -> log p f32[B], entropy f32[B], localization loss f32[B].
-    evaluate: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
-    # (params, privileged f32[B, Q]) -> value f32[B]; sees the simulator's state, training only.
-    value: Callable[..., jax.Array]
-    # (params, obs, key) -> action chunk f32[B, C, A] without exploration noise.
-    act: Callable[..., jax.Array]
-    # (params) -> pytree of bool, true for the parameters of `value`; the other functions use none
-    # of those, so the two sets are trained apart.
-    is_critic: Callable[[Any], Any]
+REDUCTIONS = ("power", "mean", "sum")
 
 
 @dataclass(frozen=True)
@@ -38,11 +24,15 @@ class PPOConfig:
 
     discount: float = 0.95
     lam: float = 0.9
-    # Clip range of the tempered ratio r = exp(power * Δ log p).
+    # Clip range of the ratio r = exp(scale * Δ log p).
     clip: float = 0.2
+    # What the scale is. The log-likelihood of a chunk sums dozens of densities, so that its bare
+    # ratio is wild. "power": `power`; "mean": 1 / number of densities; "sum": 1, the bare ratio.
+    reduction: str = "power"
     # Exponent on the ratio of the chunk's joint likelihood (the paper's s).
     power: float = 0.2
     epochs: int = 2
+    # Minibatches of an epoch; each holds length / minibatches chunks of every environment.
     minibatches: int = 3
     learning_rate: float = 1e-4
     # Minibatches over which the policy's rate rises, and iterations over which it falls to a tenth
@@ -52,44 +42,58 @@ class PPOConfig:
     decay_iterations: int = 0
     max_grad_norm: float = 0.5
     entropy_weight: float = 0.0
+    # The policy learns no more in an iteration once a minibatch's KL from the policy that collected
+    # it (of the chunk's joint likelihood) exceeds this; 0 switches it off.
+    target_kl: float = 0.0
     # Weight of the auxiliary localization loss (where the named objects are). Large: the eyes then
     # learn mostly from it, and Adam's scaling leaves the action expert to the surrogate.
     ground_weight: float = 25.0
     # The critic is small and sees the simulator's state: it learns faster, and alone at first.
     critic_epochs: int = 10
     critic_learning_rate: float = 1e-3
+    # Values move by at most this from those of the rollout in one iteration; 0 switches it off.
+    value_clip: float = 0.0
     # Iterations in which only the critic learns.
     value_warmup: int = 3
 
+    def __post_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"reduction is {self.reduction!r}: choose one of {REDUCTIONS}")
+        for name in ("epochs", "minibatches", "critic_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
+    def ratio_scale(self, terms: int) -> float:
+        """What multiplies Δ log p of a sum of `terms` log-densities."""
+        return {"power": self.power, "mean": 1.0 / terms, "sum": 1.0}[self.reduction]
+
 
 class Transitions(NamedTuple):
-    """A rollout, leading axes [T, N] (or [B] once flattened)."""
+    """A rollout, leading axes [T, N] (or [B] in a minibatch)."""
 
     obs: Any
     privileged: jax.Array  # f32[..., Q]
     located: jax.Array  # f32[..., 16] where target and receptacle are, see Env.located
-    chain: jax.Array  # f32[..., K+1, C, A]
+    chain: Chain  # leaves [..., K+1, H, A] and [...]
     log_prob: jax.Array  # f32[...]
+    value: jax.Array  # f32[...] as judged in the rollout
     advantage: jax.Array  # f32[...]
     value_target: jax.Array  # f32[...]
     valid: jax.Array  # f32[...] 0 where the physics broke: never learned from
+    scene: jax.Array  # i32[...] of the scene batch
 
 
 def optimizers(
-    agent: Agent, config: PPOConfig
+    config: PPOConfig,
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Adam for the policy and for the critic; each leaves the other's parameters alone."""
+    """Adam for the policy and for the critic."""
 
-    def only(rate: float | optax.Schedule, critic: bool) -> optax.GradientTransformation:
-        adam = optax.chain(
+    def adam(rate: float | optax.Schedule) -> optax.GradientTransformation:
+        return optax.chain(
             optax.clip_by_global_norm(config.max_grad_norm), optax.adam(rate, eps=1e-5)
         )
-        labels = lambda params: jax.tree.map(  # noqa: E731
-            lambda mine: "learn" if mine == critic else "keep", agent.is_critic(params)
-        )
-        return optax.partition({"learn": adam, "keep": optax.set_to_zero()}, labels)
 
-    return only(learning_rate(config), False), only(config.critic_learning_rate, True)
+    return adam(learning_rate(config)), adam(config.critic_learning_rate)
 
 
 def learning_rate(config: PPOConfig) -> optax.Schedule:
@@ -103,10 +107,10 @@ def learning_rate(config: PPOConfig) -> optax.Schedule:
     return lambda count: fall(count) * jnp.minimum(1.0, (count + 1.0) / rise)
 
 
-def init_optimizers(params: Params, agent: Agent, config: PPOConfig) -> tuple[Any, Any]:
+def init_optimizers(params: Params, config: PPOConfig) -> tuple[Any, Any]:
     """Optimizer states of policy and critic."""
-    policy, critic = optimizers(agent, config)
-    return policy.init(params), critic.init(params)
+    policy, critic = optimizers(config)
+    return policy.init(params.actor), critic.init(params.critic)
 
 
 def policy_loss(
@@ -123,14 +127,10 @@ def policy_loss(
     Returns:
         the loss f32[] and its parts, each f32[].
     """
-    total = jnp.maximum(batch.valid.sum(), 1.0)
-
-    def mean(x: jax.Array) -> jax.Array:
-        return jnp.sum(x * batch.valid) / total
-
+    mean = lambda x: _mean(x, batch.valid)  # noqa: E731
     log_prob, entropy, ground = agent.evaluate(params, batch.obs, batch.chain, batch.located)
     log_ratio = log_prob - batch.log_prob
-    ratio = jnp.exp(config.power * log_ratio)
+    ratio = jnp.exp(config.ratio_scale(agent.terms) * log_ratio)
     clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
     surrogate = mean(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage))
     parts = {
@@ -145,80 +145,15 @@ def policy_loss(
     return extra - surrogate, parts
 
 
-def critic_loss(params: Params, agent: Agent, batch: Transitions) -> jax.Array:
-    """Mean squared error of the values of one minibatch, f32[]."""
-    error = agent.value(params, batch.privileged) - batch.value_target
-    return jnp.sum(error**2 * batch.valid) / jnp.maximum(batch.valid.sum(), 1.0)
+def critic_loss(params: Params, agent: Agent, batch: Transitions, config: PPOConfig) -> jax.Array:
+    """Mean squared error of the values of one minibatch, clipped if asked, f32[]."""
+    value = agent.value(params, batch.privileged)
+    error = (value - batch.value_target) ** 2
+    if config.value_clip:
+        near = batch.value + jnp.clip(value - batch.value, -config.value_clip, config.value_clip)
+        error = jnp.maximum(error, (near - batch.value_target) ** 2)
+    return _mean(error, batch.valid)
 
 
-def update(
-    params: Params,
-    opt_state: tuple[Any, Any],
-    agent: Agent,
-    data: Transitions,
-    key: jax.Array,
-    config: PPOConfig,
-    learn_policy: jax.Array,
-) -> tuple[Params, tuple[Any, Any], dict[str, jax.Array]]:
-    """Epochs of shuffled minibatches over a flattened rollout: the policy's, then the critic's.
-
-    An update whose gradient is not finite is skipped and counted.
-
-    Args:
-        opt_state: from `init_optimizers`.
-        data: transitions with leading axis [B], B divisible by `config.minibatches`.
-        learn_policy: bool[], false during value warm-up.
-
-    Returns:
-        new parameters and optimizer states, and the loss parts averaged over all minibatches, with
-        `first_ratio_error` of the very first minibatch (0 up to rounding).
-    """
-    policy_adam, critic_adam = optimizers(agent, config)
-    key_policy, key_critic = jax.random.split(key)
-
-    def policy_step(carry, rows):
-        batch = jax.tree.map(lambda x: x[rows], data)
-        grads, parts = jax.grad(policy_loss, has_aux=True)(carry[0], agent, batch, config)
-        carry, sound, norm = _apply(policy_adam, carry, grads, learn_policy)
-        return carry, parts | {"grad_norm": norm, "skipped_updates": 1.0 - sound}
-
-    def critic_step(carry, rows):
-        batch = jax.tree.map(lambda x: x[rows], small)
-        value, grads = jax.value_and_grad(critic_loss)(carry[0], agent, batch)
-        carry, _, _ = _apply(critic_adam, carry, grads, jnp.bool_(True))
-        return carry, value
-
-    carry = (params, opt_state[0])
-    rows = _shuffled(key_policy, data.advantage.shape[0], config.epochs, config.minibatches)
-    carry, parts = jax.lax.scan(policy_step, carry, rows)
-    params, policy_state = carry
-    # The critic needs no pictures: leave them out of its minibatches.
-    small = data._replace(obs=None, chain=None, located=None)
-    rows = _shuffled(key_critic, data.advantage.shape[0], config.critic_epochs, config.minibatches)
-    (params, critic_state), values = jax.lax.scan(critic_step, (params, opt_state[1]), rows)
-    metrics = {name: jnp.mean(x) for name, x in parts.items()}
-    metrics["value_loss"] = values[-1]
-    metrics["first_ratio_error"] = parts["max_ratio_error"][0]
-    return params, (policy_state, critic_state), metrics
-
-
-def _shuffled(key: jax.Array, size: int, epochs: int, minibatches: int) -> jax.Array:
-    """Row numbers i32[epochs * minibatches, size / minibatches], each epoch a permutation."""
-    if size % minibatches:
-        raise ValueError(
-            f"{size} samples do not divide into {minibatches} minibatches: "
-            "choose num_envs x rollout length as a multiple of it"
-        )
-    order = jax.vmap(lambda k: jax.random.permutation(k, size))(jax.random.split(key, epochs))
-    return order.reshape(epochs * minibatches, -1)
-
-
-def _apply(adam, carry, grads, wanted: jax.Array):
-    """One optimizer step if it is wanted and finite; also returns whether it is, and the norm."""
-    params, state = carry
-    norm = optax.tree.norm(grads)
-    changes, new_state = adam.update(grads, state, params)
-    sound = jnp.isfinite(norm)
-    new = (optax.apply_updates(params, changes), new_state)
-    carry = jax.tree.map(lambda a, b: jnp.where(sound & wanted, a, b), new, (params, state))
-    return carry, sound.astype(jnp.float32), norm
+def _mean(x: jax.Array, weight: jax.Array) -> jax.Array:
+    return jnp.sum(x * weight) / jnp.maximum(weight.sum(), 1.0)

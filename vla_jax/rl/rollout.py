@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from vla_jax.rl.agent import Agent, Params
 from vla_jax.rl.gae import generalized_advantages
-from vla_jax.rl.ppo import Agent, Params, PPOConfig, Transitions
+from vla_jax.rl.ppo import PPOConfig, Transitions
 
 
 class EpisodeStats(NamedTuple):
@@ -43,7 +44,7 @@ def collect(
         scene_logits: f32[S] log-weights with which resets choose scenes; uniform if None.
 
     Returns:
-        state, obs, transitions with leading axis [T·N], per-scene episode sums, and scalars.
+        state, obs, transitions with leading axes [T, N], per-scene episode sums, and scalars.
     """
     num_scenes = batch.num_scenes
 
@@ -52,7 +53,7 @@ def collect(
         privileged = env.privileged(batch, state)
         chain, log_prob = agent.sample(params, obs, key)
         located = env.located(batch, state)
-        state, out = env.step_chunk(batch, state, chain[:, -1], scene_logits)
+        state, out = env.step_chunk(batch, state, agent.action(chain), scene_logits)
         done = out.terminated | out.truncated
         stats = EpisodeStats(
             *(
@@ -77,6 +78,7 @@ def collect(
             "terminated": out.terminated,
             "truncated": out.truncated,
             "saturated": out.info["saturated"],
+            "scene": out.info["scene"],
             "valid": 1.0 - out.info["broken"].astype(jnp.float32),
         }
         return (state, out.observation), (kept, stats)
@@ -99,11 +101,12 @@ def collect(
         located=kept["located"],
         chain=kept["chain"],
         log_prob=kept["log_prob"],
+        value=kept["value"],
         advantage=advantage,
         value_target=target,
         valid=kept["valid"],
+        scene=kept["scene"],
     )
-    data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
     scalars = {
         "reward": kept["reward"].sum(0).mean(),
         "explained_variance": explained,
