@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull
 
 import vla_jax as vj
 from benchmarks.render import look_at, rotations
+from sim.env import EnvConfig
 from sim.randomize import Randomization
 from sim.render import (
     TEXTURES,
@@ -24,6 +25,7 @@ from sim.render import (
     render,
 )
 from vla_jax.demo import TRAIN_SENTENCES
+from vla_jax.transfer import side_by_side
 
 FOLDER = Path(__file__).parent
 SHAPES = ("box", "sphere", "capsule", "cylinder", "ellipsoid", "convex")
@@ -146,7 +148,17 @@ def panda() -> None:
     sheet(np.concatenate([fixed, wrist]), 4, "panda.png")
 
 
+def transfer() -> None:
+    """The same starts in the training domain and in the transfer domain."""
+    scenes = vj.design(list(TRAIN_SENTENCES), n=8, seed=1)
+    small = Randomization(object_xy=0.05, camera=0.03)
+    config = EnvConfig(image_size=120, wrist_size=120, randomization=small)
+    whole = side_by_side(scenes, config, seed=3).quantize(256)
+    whole.save(FOLDER / "transfer.png", optimize=True)
+
+
 if __name__ == "__main__":
     materials()
     randomized()
     panda()
+    transfer()

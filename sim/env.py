@@ -37,6 +37,8 @@ class Env:
     rig: Rig
     physics: Physics
     num_envs: int
+    # Mesh axes that the environments are spread over, where this runs under `jax.shard_map`.
+    axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.num_envs < 1:
@@ -81,7 +83,8 @@ class Env:
     ) -> EnvState:
         """Fresh episodes: f(scenes, keys[N]); scene from `scene_logits` f32[S], uniform if None."""
         ranges = self.config.randomization
-        return self.begin(batch, draw_episode(self.rig, batch, ranges, keys, scene, scene_logits))
+        episode = draw_episode(self.rig, batch, ranges, keys, scene, scene_logits, self.axes)
+        return self.begin(batch, episode)
 
     def replay(self, batch: SceneBatch, episode: Episode) -> tuple[EnvState, Observation]:
         """Start recorded episodes again (`state.episode` of an earlier run, N rows).
@@ -208,9 +211,7 @@ class Env:
         """The second half of `run_chunk`: reset what ended, and look."""
         broken = ~state.physics.finite
         reward = jnp.where(broken, 0.0, outcome.reward)
-        success = outcome.success & ~broken
-        terminated = success | self._failed(state)
-        truncated = (state.time >= self.config.episode_steps) & ~terminated
+        success, terminated, truncated = self.verdict(state, outcome)
         info = {
             "length": state.time,
             "broken": broken,
@@ -222,6 +223,13 @@ class Env:
         state = self._reset_where(batch, state, terminated | truncated, scene_logits)
         observation = self.observe(batch, state)
         return state, Step(observation, reward, terminated, truncated, success, info)
+
+    def verdict(self, state: EnvState, outcome: Outcome) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Success, terminated and truncated, each bool[N], of the state after a chunk."""
+        success = outcome.success & state.physics.finite
+        terminated = success | self._failed(state)
+        truncated = (state.time >= self.config.episode_steps) & ~terminated
+        return success, terminated, truncated
 
     def _failed(self, state):
         """bool[N]: the physics broke, or the target is off the table for good."""

@@ -14,6 +14,7 @@ from sim.rearrange import Things, shift_objects
 from sim.rig import Rig
 from sim.robots.kinematics import quat_to_mat
 from sim.scene_batch import SceneBatch
+from sim.spread import first_key
 from sim.task_view import is_to_do
 
 # The usual key light: where it shines (not of unit length) and how strong.
@@ -53,6 +54,7 @@ def draw_episode(
     keys: jax.Array,
     scene: jax.Array | None = None,
     scene_logits: jax.Array | None = None,
+    axes: tuple[str, ...] = (),
 ) -> Episode:
     """Draw fresh episodes.
 
@@ -63,6 +65,7 @@ def draw_episode(
         keys: key[N]; everything random in the episodes and in those that follow descends from it.
         scene: i32[N] scene of each environment; drawn if None ...
         scene_logits: ... from these f32[S], uniformly if None.
+        axes: see `sim.spread`.
     """
     split = jax.vmap(lambda k: jax.random.split(k, 7))(keys)
     draw = lambda i, f: jax.vmap(f)(split[:, i])  # noqa: E731
@@ -77,7 +80,8 @@ def draw_episode(
     joints = qpos[:, :arm] + draw(
         2, lambda k: jax.random.uniform(k, (arm,), minval=-1.0, maxval=1.0)
     ) * jnp.float32(ranges.joints)
-    qpos = _place_objects(rig, batch, ranges, scene, qpos.at[:, :arm].set(joints), split[0, 3])
+    qpos = qpos.at[:, :arm].set(joints)
+    qpos = _place_objects(rig, batch, ranges, scene, qpos, first_key(split[:, 3], axes), axes)
     low, high = ranges.ambient_low, ranges.ambient_high
     more = _Draws(keys)
     return Episode(
@@ -131,6 +135,7 @@ def _place_objects(
     scene: jax.Array,
     qpos: jax.Array,
     key: jax.Array,
+    axes: tuple[str, ...],
 ) -> jax.Array:
     """Shift and turn the objects of every environment; other coordinates stay."""
     k = batch.num_objects
@@ -149,7 +154,7 @@ def _place_objects(
         quat = quat_multiply(_spin(yaw[:, :2]), poses[:, :2, 3:])
         return is_to_do(rig, batch, scene, at, quat_to_mat(quat))
 
-    position, yaw = shift_objects(key, things, ranges, suits)
+    position, yaw = shift_objects(key, things, ranges, suits, axes)
     poses = jnp.concatenate([position, quat_multiply(_spin(yaw), poses[..., 3:])], -1)
     return jnp.concatenate([qpos[:, :start], poses.reshape(qpos.shape[0], -1)], -1)
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from sim.randomize import Randomization
+from sim.spread import own_rows
 
 # Layouts tried per reset; the first that is good is taken, else the scene's own layout.
 _TRIES = 8
@@ -39,6 +40,7 @@ def shift_objects(
     things: Things,
     randomization: Randomization,
     suits: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
+    axes: tuple[str, ...] = (),
 ) -> tuple[jax.Array, jax.Array]:
     """New object positions and yaws that keep the objects apart and in the workspace.
 
@@ -51,6 +53,7 @@ def shift_objects(
         randomization: ranges.
         suits: which layouts are good starts of the task: positions f32[N, T, K, 2] and yaws
             f32[N, K] to bool[N, T].
+        axes: see `sim.spread`.
 
     Returns:
         position f32[N, K, 3] and yaw f32[N, K] in rad.
@@ -58,10 +61,13 @@ def shift_objects(
     n, k = things.radius.shape
     key_shift, key_yaw = jax.random.split(key)
     r = randomization
-    shift = jax.random.uniform(
-        key_shift, (n, _TRIES, k, 2), minval=-r.object_xy, maxval=r.object_xy
-    )
-    yaw = jax.random.uniform(key_yaw, (n, k), minval=-r.object_yaw, maxval=r.object_yaw)
+
+    def draw(key: jax.Array, shape: tuple[int, ...], most: float) -> jax.Array:
+        every = lambda num: jax.random.uniform(key, (num, *shape), minval=-most, maxval=most)  # noqa: E731
+        return own_rows(every, n, axes)
+
+    shift = draw(key_shift, (_TRIES, k, 2), r.object_xy)
+    yaw = draw(key_yaw, (k,), r.object_yaw)
     yaw = jnp.take_along_axis(yaw * things.turns, things.carrier, axis=1) * things.active
     own = things.position[:, None, :, :2]
     low, high = _limits(things, r)

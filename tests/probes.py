@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from vla_jax.rl.agent import Agent, Params
-from vla_jax.rl.flow import FlowConfig, chain_log_prob, count_terms, integrate, sample_chain
+from vla_jax.rl.flow import (
+    FLOW_NOISE,
+    FlowConfig,
+    chain_log_prob,
+    count_terms,
+    integrate,
+    sample_chain,
+)
 
 
 class ProbeObs(NamedTuple):
@@ -45,15 +52,24 @@ class Probe:
     length: int = 1
     truncate: bool = False
     constant: float | None = None
+    axes: tuple[str, ...] = ()  # nothing here depends on all environments together
 
     def reset(self, batch, key):
         keys = jax.random.split(key, self.num_envs)
-        state = self._start(keys)
-        return state, ProbeObs(state.goal)
+        state = self.start(batch, keys)
+        return state, self.observe(batch, state)
 
-    def _start(self, keys):
+    def reset_to(self, batch, key, scene):
+        state = self.start(batch, jax.random.split(key, self.num_envs), scene)
+        return state, self.observe(batch, state)
+
+    def observe(self, batch, state):
+        return ProbeObs(state.goal)
+
+    def start(self, batch, keys, scene=0):
         split = jax.vmap(jax.random.split)(keys)
         goal = jax.vmap(lambda k: jax.random.uniform(k, minval=-0.8, maxval=0.8))(split[:, 0])
+        goal = goal + scene
         return ProbeState(goal, jnp.zeros(keys.shape[0], jnp.int32), split[:, 1])
 
     def privileged(self, batch, state):
@@ -74,7 +90,7 @@ class Probe:
             "saturated": jnp.zeros_like(over),
             "privileged": self.privileged(batch, state),
         }
-        fresh = self._start(state.key)
+        fresh = self.start(batch, state.key)
         held = ProbeState(state.goal, time, state.key)
         pick = lambda a, b: jnp.where(over, a, b)  # noqa: E731
         state = ProbeState(
@@ -102,7 +118,7 @@ class ProbeBatch(NamedTuple):
         return 1
 
 
-def probe_agent(steps: int = 1, std: float = 0.2, flow: FlowConfig = FlowConfig()) -> Agent:
+def probe_agent(steps: int = 1, std: float = 0.2, flow: FlowConfig = FLOW_NOISE) -> Agent:
     """A flow policy whose velocity is linear in the goal and in x; two numbers a dimension."""
 
     def velocity(params, obs):

@@ -262,7 +262,8 @@ def test_doctor_survives_a_broken_part(monkeypatch):
         ("train --scenes SCENES --init EMPTY --plan", "config.json"),
         ("train --scenes SCENES --init EMPTY -o OUT --num-envs 0", "--num-envs"),
         ("train --scenes SCENES --init EMPTY -o OUT --num-envs 1 --length 1", "minibatches"),
-        ("train --scenes SCENES --init EMPTY -o OUT --resume", "no checkpoint"),
+        ("train --scenes SCENES --init EMPTY -o OUT --resume", "no run to resume"),
+        ("train --scenes SCENES --init EMPTY -o OUT --mesh-fsdp 0", "--mesh-fsdp"),
         ("eval EMPTY --scenes SCENES", "config.json"),
         ("eval EMPTY --scenes SCENES --episodes 0", "--episodes"),
         ("eval EMPTY --scenes SCENES --domain transfer", "--domain train"),
@@ -333,8 +334,8 @@ def test_existing_file_is_left_alone(capsys, scenes, tmp_path):
 
 
 def test_existing_run_points_to_resume(capsys, scenes, tmp_path):
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "run" / "checkpoints" / "4.json").write_text("{}")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
     argv = ["train", "--scenes", scenes, "--init", scenes, "-o", tmp_path / "run"]
     assert "--resume" in refuse(capsys, *argv)
 

@@ -11,19 +11,19 @@ import pytest
 from probes import Probe, ProbeBatch, ProbeObs, probe_agent, probe_params
 
 from vla_jax.rl.agent import Params
-from vla_jax.rl.flow import Chain, FlowConfig, chain_log_prob, integrate, sample_chain
+from vla_jax.rl.flow import FLOW_NOISE, Chain, FlowConfig, chain_log_prob, integrate, sample_chain
 from vla_jax.rl.gae import generalized_advantages
 from vla_jax.rl.iteration import init_train_state, make_iteration, scene_logits
 from vla_jax.rl.ppo import PPOConfig, Transitions, critic_loss, init_optimizers, learning_rate
 from vla_jax.rl.update import minibatch, shuffled, update
 
-NOISE = FlowConfig()
 FLOWS = {
-    "noise": NOISE,
+    "noise": FLOW_NOISE,
     "noise-one": FlowConfig(noisy_steps="one"),
     "sde": FlowConfig("sde"),
     "sde-one": FlowConfig("sde", "one"),
 }
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 every_flow = pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
 
 
@@ -135,9 +135,9 @@ def test_only_executed_numbers_count():
     """What the robot does not execute changes no density."""
     velocity = lambda x, t: (-x, jnp.full_like(x, 0.3))  # noqa: E731
     executed = lambda x: x[..., :2, :1]  # noqa: E731
-    chain, log_prob = sample_chain(velocity, jax.random.key(1), (3, 4, 5), 2, NOISE, executed)
+    chain, log_prob = sample_chain(velocity, jax.random.key(1), (3, 4, 5), 2, FLOW_NOISE, executed)
     poked = chain._replace(x=chain.x.at[:, :, 2:].add(1.0).at[:, :, :, 1:].add(1.0))
-    again, _ = chain_log_prob(velocity, poked, NOISE, executed)
+    again, _ = chain_log_prob(velocity, poked, FLOW_NOISE, executed)
     np.testing.assert_allclose(again, log_prob, rtol=1e-5)
 
 
@@ -167,11 +167,10 @@ def run(env, config, iterations, seed=0, length=8, agent=None):
 
 
 @every_flow
-@pytest.mark.parametrize("reduction", ["power", "mean", "sum"])
-def test_first_ratio_is_one(flow, reduction):
-    """Before any update the re-evaluated likelihood is the sampled one: ratio 1 to 1e-5."""
-    config = PPOConfig(epochs=1, minibatches=2, value_warmup=0, reduction=reduction)
-    steps = 1 if flow is NOISE else 3
+def test_first_ratio_is_one(flow):
+    """Before any update the re-evaluated likelihood is the sampled one: the bare ratio is 1."""
+    config = PPOConfig(epochs=1, minibatches=2, value_warmup=0, reduction="sum")
+    steps = 1 if flow is FLOW_NOISE else 3
     _, metrics = run(Probe(32), config, 1, agent=probe_agent(steps, flow=flow))
     assert float(metrics["first_ratio_error"]) < 1e-5
     assert float(metrics["approx_kl"]) < 10.0  # and it moved from there, but not off

@@ -10,47 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_policy import CONFIG
+from tiny_world import SETTINGS, make_world, timeless
 
-import vla_jax as vj
-from sim.randomize import Randomization
 from vla_jax.checkpoint import load_checkpoint, save_checkpoint
 from vla_jax.evaluation import run_evaluation, wilson_interval
 from vla_jax.models.agent import init_params
-from vla_jax.rl.ppo import PPOConfig
-from vla_jax.run import Policy, RunConfig, load_policy
-from vla_jax.tokenizers import WordTokenizer
-from vla_jax.train import TrainConfig, fine_tune
+from vla_jax.run import RunConfig, load_policy
+from vla_jax.train import fine_tune
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-SETTINGS = TrainConfig(
-    iterations=4,
-    num_envs=4,
-    length=2,
-    save_every=2,
-    ppo=PPOConfig(epochs=1, minibatches=2, value_warmup=1),
-)
 
 
 @pytest.fixture(scope="module")
 def world():
-    scenes = vj.design("put something in a container", n=2, seed=1)
-    tokenizer = WordTokenizer.from_phrases(p for s in scenes for p in s.task.paraphrases)
-    env, batch = vj.make_env(
-        scenes,
-        num_envs=4,
-        backend="native",
-        image_size=32,
-        wrist_size=16,
-        episode_steps=8,
-        reward="shaped",
-        tokenizer=tokenizer,
-        randomization=Randomization(object_xy=0.02),
-    )
-    config = replace(CONFIG, vocabulary=tokenizer.size)
-    policy = Policy(config, tokenizer.words, env.config, init_params(config, 0))
-    return env, batch, policy, scenes
+    return make_world()
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +50,7 @@ def test_resume_continues_to_the_bit(world, finished, tmp_path):
         [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         for run in (finished, half)
     ]
-    timing = {"wall_s", "sps"}
-    strip = lambda row: {k: v for k, v in row.items() if k not in timing}  # noqa: E731
-    assert [strip(r) for r in rows[0]] == [strip(r) for r in rows[1]]
+    assert [timeless(r) for r in rows[0]] == [timeless(r) for r in rows[1]]
     assert [r["iteration"] for r in rows[1]] == [1, 2, 3, 4]
 
 

@@ -1,10 +1,17 @@
 """Run folders: configuration, metrics and Orbax checkpoints that resume exactly.
 
-Layout of a run: `config.json`, `metrics.jsonl`, `checkpoints/<step>/` with `<step>.json` beside it.
+Layout of a run: `config.json`, `metrics.jsonl`, `checkpoints/<step>/` with `<step>.json` beside it,
+and `frozen/<mark>/` with `<mark>.json`.
+
 A checkpoint holds two items, `params` (the policy alone) and `train` (optimizer, environments,
 keys), each a flat dictionary from the leaf's path to its array, so that a checkpoint of another
-shape is told apart leaf by leaf. The file beside it lists the checksums of its files and is written
-last: a checkpoint without it is unfinished, one that does not match it is damaged.
+shape is told apart leaf by leaf. Frozen parameters can be gigabytes and never change: they are
+written once, under a mark of their content, and checkpoints refer to them. The file beside a folder
+lists the checksums of its files and is written last: a folder without it is unfinished, one that
+does not match it is damaged.
+
+Arrays are written from the devices that they lie on and read back to them; all processes of a run
+take part, on one file system.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ import json
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,57 +30,15 @@ import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from vla_jax.distributed import barrier, from_first, is_first, to_host
+from vla_jax.leaves import check_fit, raw_leaves, raw_shapes, rebuild
+
 KEEP = 2
+# Leaves of `Params.frozen`, and what a checkpoint's list calls the mark of theirs.
+_FROZEN = "frozen"
 
 
-def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """A pytree's leaves by path; random keys become their raw words."""
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {_name(path): _raw(leaf) for path, leaf in leaves}
-
-
-def unflatten(template: Any, flat: dict[str, np.ndarray], what: str) -> Any:
-    """Rebuild a pytree shaped like `template` from `flatten`'s dictionary.
-
-    Raises:
-        ValueError: naming every leaf that is missing, unexpected or of another shape.
-    """
-    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    expected = {_name(path): leaf for path, leaf in leaves}
-    problems = [f"lacks {name}" for name in expected if name not in flat]
-    problems += [f"has unexpected {name}" for name in flat if name not in expected]
-    for name, leaf in expected.items():
-        shape = jax.eval_shape(_raw_device, leaf).shape
-        if name in flat and flat[name].shape != shape:
-            problems.append(f"{name} is {flat[name].shape}, expected {shape}")
-    if problems:
-        shown = "; ".join(problems[:6]) + (f"; and {len(problems) - 6} more" * (len(problems) > 6))
-        raise ValueError(f"{what} does not fit this policy: {shown}. Use the run that made it")
-    values = [_restore(leaf, flat[name]) for name, leaf in expected.items()]
-    return jax.tree_util.tree_unflatten(structure, values)
-
-
-def _name(path: tuple) -> str:
-    parts = (str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
-    return ".".join(part.strip(".") for part in parts if part != "value")
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _raw_device(leaf: jax.Array) -> jax.Array:
-    return jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
-
-
-def _raw(leaf: Any) -> np.ndarray:
-    return np.asarray(_raw_device(leaf))
-
-
-def _restore(template: Any, value: np.ndarray) -> jax.Array:
-    if _is_key(template):
-        return jax.random.wrap_key_data(jnp.asarray(value))
-    return jnp.asarray(value, template.dtype)
+# Files --------------------------------------------------------------------------------------------
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -93,37 +59,127 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is damaged ({error}): restore it or start the run anew") from None
 
 
-def save_checkpoint(run: Path, step: int, params: Any, train: Any = None) -> Path:
-    """Write checkpoint `step` of a run atomically and drop all but the newest two."""
-    folder = Path(run).absolute() / "checkpoints" / str(step)
-    items = {"params": flatten(params)}
-    if train is not None:
-        items["train"] = flatten(train)
-    _remove(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    ocp.save_checkpointables(str(folder), items)
-    write_json(_manifest(folder), _checksums(folder))
-    for old in checkpoint_steps(run)[:-KEEP]:
-        _remove(folder.parent / str(old))
-    return folder
-
-
-def _manifest(folder: Path) -> Path:
+def _list(folder: Path) -> Path:
+    """The file of a folder's checksums."""
     return folder.with_name(folder.name + ".json")
 
 
 def _remove(folder: Path) -> None:
-    _manifest(folder).unlink(missing_ok=True)
+    _list(folder).unlink(missing_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    def digest(path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor() as pool:
+        sums = pool.map(digest, paths)
+        return {str(path.relative_to(folder)): one for path, one in zip(paths, sums, strict=True)}
+
+
+def _is_sound(folder: Path) -> bool:
+    """Whether a folder, and the frozen parameters that it refers to, are as they were written."""
+    try:
+        listed = read_json(_list(folder))
+    except ValueError:
+        return False
+    mark = listed.pop(_FROZEN, None)
+    return listed == _checksums(folder) and (
+        mark is None or _is_sound(_frozen_folder(folder, mark))
+    )
+
+
+def _frozen_folder(checkpoint: Path, mark: str) -> Path:
+    return checkpoint.parent.parent / _FROZEN / mark
+
+
+def _write(folder: Path, items: dict[str, dict[str, Any]], extra: dict[str, str]) -> None:
+    """Write items and, when they are complete, the list of checksums with `extra` entries."""
+    if is_first():
+        _remove(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    barrier(f"room for {folder.name}")
+    ocp.save_checkpointables(str(folder), items)
+    if is_first():
+        write_json(_list(folder), _checksums(folder) | extra)
+    barrier(f"written {folder.name}")
+
+
+# Checkpoints --------------------------------------------------------------------------------------
+
+
+def save_checkpoint(run: Path, step: int, params: Any, train: Any = None) -> Path:
+    """Write checkpoint `step` of a run atomically and drop all but the newest two.
+
+    Args:
+        run: folder of the run.
+        step: later checkpoints than this are dropped too: their steps will be made again.
+        params: the policy; leaves below `frozen` are written only if the run has not got them.
+        train: what else a run needs to go on exactly.
+    """
+    root = Path(run).absolute()
+    folder = root / "checkpoints" / str(step)
+    parts = raw_leaves(params)
+    frozen = {name: leaf for name, leaf in parts.items() if _is_frozen(name)}
+    items = {"params": {name: leaf for name, leaf in parts.items() if name not in frozen}}
+    if train is not None:
+        items["train"] = raw_leaves(train)
+    extra = {_FROZEN: _save_frozen(root, frozen)} if frozen else {}
+    _write(folder, items, extra)
+    if is_first():
+        _tidy(root, step)
+    return folder
+
+
+def _is_frozen(name: str) -> bool:
+    return name.startswith(_FROZEN + ".")
+
+
+def _save_frozen(root: Path, frozen: dict[str, jax.Array]) -> str:
+    """Write frozen parameters unless the run has them already; returns their mark."""
+    mark = _fingerprint(frozen)
+    folder = root / _FROZEN / mark
+    if not from_first(_list(folder).exists):
+        _write(folder, {_FROZEN: frozen}, {})
+    return mark
+
+
+def _fingerprint(arrays: dict[str, jax.Array]) -> str:
+    """A mark of the content, the same on any number of devices."""
+    sums = jax.tree.map(to_host, _sums(arrays))
+    facts = [(name, x.shape, str(x.dtype), sums[name].tolist()) for name, x in arrays.items()]
+    return hashlib.sha256(json.dumps(sorted(facts)).encode()).hexdigest()[:16]
+
+
+@jax.jit
+def _sums(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Weighted sums u32[2] of every array's bits; modulo 2^32 their order does not matter."""
+
+    def one(x: jax.Array) -> jax.Array:
+        bits = jax.lax.bitcast_convert_type(x, f"uint{8 * x.dtype.itemsize}").astype(jnp.uint32)
+        number = jnp.zeros(x.shape, jnp.uint32)
+        for axis, size in enumerate(x.shape):
+            number = number * size + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
+        weight = (number ^ (number >> 15)) * jnp.uint32(0x846CA68B)
+        return jnp.stack([jnp.sum(bits * (weight | 1)), jnp.sum(bits * ((weight >> 7) | 1))])
+
+    return jax.tree.map(one, arrays)
+
+
+def _tidy(root: Path, step: int) -> None:
+    """Remove what no checkpoint up to `step` that is kept needs, and what a kill left behind."""
+    folder = root / "checkpoints"
+    kept = [str(s) for s in checkpoint_steps(root) if s <= step][-KEEP:]
+    lists = [read_json(folder / f"{name}.json") for name in kept]
+    marks = {listed[_FROZEN] for listed in lists if _FROZEN in listed}
+    for place, names in ((folder, set(kept)), (root / _FROZEN, marks)):
+        for path in place.iterdir() if place.is_dir() else ():
+            if path.name not in names and path.name.removesuffix(".json") not in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def checkpoint_steps(run: Path) -> list[int]:
@@ -139,8 +195,9 @@ def load_checkpoint(run: Path, params: Any, train: Any = None) -> tuple[int, Any
 
     Args:
         run: folder of the run.
-        params: policy parameters of the expected shapes (arrays or shape structs).
-        train: training state of the expected shapes, or None to load the policy alone.
+        params: policy parameters of the expected shapes (arrays or shape structs); those with a
+            place on a mesh are read to it.
+        train: training state likewise, or None to load the policy alone.
 
     Returns:
         step, params, train (None if not asked for).
@@ -153,23 +210,43 @@ def load_checkpoint(run: Path, params: Any, train: Any = None) -> tuple[int, Any
         raise ValueError(f"{run} has no checkpoint: pretrain or train into it first")
     for step in reversed(steps):
         folder = Path(run).absolute() / "checkpoints" / str(step)
-        if _checksums(folder) != read_json(_manifest(folder)):
+        if from_first(lambda folder=folder: _is_sound(folder)):
+            return step, *_load(folder, params, train)
+        if is_first():
             print(f"warning: checkpoint {folder} is damaged; trying an older one", file=sys.stderr)
-            continue
-        wanted = {"params": None} if train is None else {"params": None, "train": None}
-        try:
-            items = ocp.load_checkpointables(str(folder), wanted)
-        except KeyError:
-            raise ValueError(
-                f"checkpoint {folder} has no training state: it can start a run, not resume one"
-            ) from None
-        loaded = unflatten(params, _numpy(items["params"]), f"checkpoint {folder}")
-        state = None
-        if train is not None:
-            state = unflatten(train, _numpy(items["train"]), f"checkpoint {folder}")
-        return step, loaded, state
     raise ValueError(f"every checkpoint of {run} is damaged: steps {steps}. Start the run anew")
 
 
-def _numpy(items: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in items.items()}
+def _load(folder: Path, params: Any, train: Any) -> tuple[Any, Any]:
+    what, found = f"checkpoint {folder}", _shapes(folder)
+    if train is not None and "train" not in found:
+        raise ValueError(f"{what} has no training state: it can start a run, not resume one")
+    mark = read_json(_list(folder)).get(_FROZEN)
+    frozen = {} if mark is None else _shapes(_frozen_folder(folder, mark))[_FROZEN]
+    check_fit(params, found["params"] | frozen, what)
+    wanted = raw_shapes(params)
+    items = {"params": {name: wanted[name] for name in found["params"]}}
+    if train is not None:
+        check_fit(train, found["train"], what)
+        items["train"] = raw_shapes(train)
+    loaded = _read(folder, items)
+    if mark is not None:
+        below = {_FROZEN: {name: wanted[name] for name in frozen}}
+        loaded["params"] |= _read(_frozen_folder(folder, mark), below)[_FROZEN]
+    state = None if train is None else rebuild(train, loaded["train"])
+    return rebuild(params, loaded["params"]), state
+
+
+def _shapes(folder: Path) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shapes of the arrays of every item, by name."""
+    items = ocp.checkpointables_metadata(str(folder)).metadata
+    return {item: {name: x.shape for name, x in found.items()} for item, found in items.items()}
+
+
+def _read(folder: Path, wanted: dict[str, dict[str, jax.ShapeDtypeStruct]]) -> dict[str, Any]:
+    """Arrays by item and name: to their place on a mesh, or to the host."""
+
+    def target(x: jax.ShapeDtypeStruct) -> Any:
+        return np.empty(x.shape, x.dtype) if x.sharding is None else x
+
+    return ocp.load_checkpointables(str(folder), jax.tree.map(target, wanted))

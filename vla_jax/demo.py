@@ -31,6 +31,7 @@ from vla_jax.models.config import PolicyConfig, get_config
 from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, load_policy
 from vla_jax.tokenizers import WordTokenizer
+from vla_jax.sharding import MeshConfig
 from vla_jax.train import TrainConfig, fine_tune
 
 # The demo's own difficulty: small workspace, one distractor, compact objects.
@@ -62,7 +63,10 @@ class DemoConfig:
     episodes: int = 512
     policy: PolicyConfig = get_config("tiny")
     imitation: ImitationConfig = ImitationConfig()
-    train: TrainConfig = TrainConfig(iterations=105, ppo=PPOConfig(decay_iterations=105))
+    # One device: its sizes need not divide among those of the machine.
+    train: TrainConfig = TrainConfig(
+        iterations=105, ppo=PPOConfig(decay_iterations=105), mesh=MeshConfig(data=1)
+    )
     # Where the demonstrations are recorded: few scenes, hardly turned objects.
     narrow: Randomization = Randomization(
         object_xy=0.08, object_yaw=0.5, camera=0.03, workspace=WORKSPACE

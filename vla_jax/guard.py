@@ -9,7 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from vla_jax.checkpoint import flatten, unflatten, write_json
+from vla_jax.checkpoint import write_json
+from vla_jax.distributed import is_first
+from vla_jax.leaves import flatten, unflatten
 from vla_jax.rl.update import BadBatch
 
 
@@ -20,14 +22,16 @@ def dump_bad_batch(
 
     Writes `bad/<iteration>/` in the run's folder: `batch.npz` and `params.npz` (arrays by path;
     the parameters are those after the iteration) and `bad.json` (the scenes of the minibatch and
-    which of its arrays hold values that are not finite).
+    which of its arrays hold values that are not finite). All processes of a run call this.
     """
     folder = Path(run) / "bad" / str(iteration)
+    arrays, weights = flatten(bad.batch), flatten(params)
+    if not is_first():
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = flatten(bad.batch)
-    np.savez(folder / "batch.npz", **arrays)
-    np.savez(folder / "params.npz", **flatten(params))
-    scenes = sorted({int(i) for i in np.asarray(bad.batch.scene)})
+    _save(folder / "batch.npz", arrays)
+    _save(folder / "params.npz", weights)
+    scenes = sorted({int(i) for i in arrays["scene"]})
     broken = [k for k, x in arrays.items() if x.dtype.kind == "f" and not np.isfinite(x).all()]
     write_json(
         folder / "bad.json",
@@ -38,6 +42,10 @@ def dump_bad_batch(
         },
     )
     return folder
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(path, **arrays)
 
 
 def load_bad_batch(folder: Path, batch: Any, params: Any) -> tuple[Any, Any]:

@@ -1,26 +1,40 @@
-"""Imitation: demonstrations from the scripted expert, and flow-matching pretraining."""
+"""Imitation: flow-matching pretraining on the scripted expert, on stills and on datasets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from sim.env import Env, EnvConfig
-from sim.expert import expert_action
-from sim.robots.kinematics import solve_ik
 from sim.scene_batch import SceneBatch
-from vla_jax.checkpoint import save_checkpoint, write_json
-from vla_jax.models.agent import init_params, make_imitation_loss
+from vla_jax.checkpoint import (
+    checkpoint_steps,
+    load_checkpoint,
+    read_json,
+    save_checkpoint,
+    write_json,
+)
+from vla_jax.data.augment import Augmentation
+from vla_jax.data.demonstrations import (
+    Demonstrations,
+    collect_demonstrations,
+    collect_stills,
+    fingerprint,
+    join,
+)
+from vla_jax.data.samples import SampleSet, demonstration_set, heldout_rows, pools
+from vla_jax.data.stats import RunningStats, save_norm_stats
+from vla_jax.imitation_step import Pretrainer, Trained, make_pretrainer, vary_words
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import RunConfig
-from vla_jax.tokenizers import PAD, UNKNOWN
+
+__all__ = ["ImitationConfig", "SampleSet", "imitate", "pretrain", "vary_words"]
 
 
 @dataclass(frozen=True)
@@ -50,194 +64,33 @@ class ImitationConfig:
     # (twice) an unknown word is slipped in, so that a longer wording does not either.
     word_dropout: float = 0.15
     word_insertion: float = 0.4
+    # Changes to the pictures, see `data.augment`; by default none.
+    augment: Augmentation = Augmentation()
+    # Share of the demonstrations, by scene or episode, that is only looked at to see how well the
+    # policy does on what it was not trained on; 0 holds none out.
+    heldout: float = 0.0
+    # Decay of the moving average of the parameters, which then is the policy; 0 takes none.
+    ema: float = 0.0
+    # Rows of a dataset from disk in one minibatch.
+    dataset_rows: int = 128
+    # Minibatches between checkpoints, and between looks at what is held out.
+    save_every: int = 250
 
-
-class Demonstrations(NamedTuple):
-    """Samples with leading axis [M] on the host."""
-
-    obs: Any
-    action: np.ndarray  # f32[M, C, 7]
-    located: np.ndarray  # f32[M, 16] see Env.located
-    has_action: np.ndarray  # f32[M] 1 where the action is one to imitate
-
-
-# Share of the jitter that each action dimension gets; the gripper is not shaken.
-_JITTER = (1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.0)
-
-
-def make_recorder(env: Env, settings: ImitationConfig) -> Callable:
-    """One jitted chunk of the expert in N environments: f(batch, state, obs, key) → state, obs,
-    (obs, action, located, has_action), ended bool[N], success bool[N]."""
-
-    def record(batch: SceneBatch, state, obs, key):
-        located = env.located(batch, state)
-        key, key_wrong, key_shift = jax.random.split(key, 3)
-        wrong = jax.random.bernoulli(key_wrong, settings.mistakes, (env.num_envs,))
-        shift = settings.mistake_xy * jax.random.normal(key_shift, (env.num_envs, 3))
-        shift = shift.at[:, 2].set(0.0) * wrong[:, None]
-
-        def act(state, step):
-            view = env.view(batch, state)
-            believed = replace(view, grasp=view.grasp + shift)
-            clean = expert_action(believed, env.rig.robot, env.tool_yaw(state))
-            jitter = jax.random.normal(jax.random.fold_in(key, step), clean.shape)
-            return clean + settings.noise * jitter * jnp.asarray(_JITTER), clean
-
-        state, out, clean = env.run_chunk(batch, state, act, env.config.chunk)
-        sample = (obs, clean.swapaxes(0, 1), located, 1.0 - wrong)
-        return state, out.observation, sample, out.terminated | out.truncated, out.success
-
-    return jax.jit(record)
-
-
-def collect_demonstrations(
-    env: Env,
-    batch: SceneBatch,
-    seed: int,
-    settings: ImitationConfig,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Demonstrations, dict[str, float]]:
-    """Record the expert until `settings.chunks` chunks of successful episodes are at hand.
-
-    Args:
-        env, batch: where.
-        seed: of everything random.
-        settings: how many chunks, and how the expert is disturbed.
-        progress: called with (chunks so far, chunks wanted).
-
-    Returns:
-        the samples, and {"episodes", "expert_success"}.
-
-    Raises:
-        RuntimeError: if the expert solves less than one episode in twenty.
-    """
-    key, chunks = jax.random.key(seed), settings.chunks
-    record = make_recorder(env, settings)
-    state, obs = jax.jit(env.reset)(batch, key)
-    pending: list[Any] = []  # chunks whose episodes have not ended, newest last
-    kept: list[Any] = []
-    open_rows: np.ndarray = np.zeros((0, env.num_envs), bool)
-    episodes = successes = count = 0
-    while count < chunks:
-        key, k = jax.random.split(key)
-        state, obs, sample, done, success = record(batch, state, obs, k)
-        pending.append(jax.tree.map(np.asarray, sample))
-        done, success = np.asarray(done), np.asarray(success)
-        open_rows = np.concatenate([open_rows, np.ones((1, env.num_envs), bool)])
-        for t, rows in enumerate(open_rows):
-            good = rows & success
-            if good.any():
-                kept.append(jax.tree.map(lambda x: x[good], pending[t]))  # noqa: B023
-                count += int(good.sum())
-        open_rows &= ~done
-        while len(pending) and not open_rows[0].any():
-            pending.pop(0)
-            open_rows = open_rows[1:]
-        episodes, successes = episodes + int(done.sum()), successes + int(success.sum())
-        if episodes > 200 and successes < 0.05 * episodes:
-            raise RuntimeError(
-                f"the expert solved {successes} of {episodes} episodes: "
-                "these scenes are out of its reach; inspect them"
-            )
-        progress(min(count, chunks), chunks)
-    data = Demonstrations(*jax.tree.map(lambda *x: np.concatenate(x)[:chunks], *kept))
-    return data, {"episodes": episodes, "expert_success": successes / max(episodes, 1)}
-
-
-def collect_stills(env: Env, batch: SceneBatch, seed: int, count: int) -> Demonstrations:
-    """Pictures of the scenes with the tool at random places, without actions."""
-    robot, rig = env.rig.robot, env.rig
-    low, high = np.asarray(robot.workspace_low), np.asarray(robot.workspace_high)
-    low, high = jnp.asarray(low + [0.06, 0.08, 0.02]), jnp.asarray(high - [0.04, 0.08, 0.08])
-
-    @jax.jit
-    def shoot(batch, key):
-        key_start, key_tool = jax.random.split(key)
-        state = env.start(batch, jax.random.split(key_start, env.num_envs))
-        tool = jax.random.uniform(key_tool, (env.num_envs, 3), minval=low, maxval=high)
-        joints = solve_ik(rig.chain, state.joints, tool, state.tool_quat, iterations=25)
-        qpos = state.physics.qpos.at[:, : rig.num_arm].set(joints)
-        state = replace(state, physics=replace(state.physics, qpos=qpos))
-        return env.observe(batch, state), env.located(batch, state)
-
-    shots = [
-        jax.tree.map(np.asarray, shoot(batch, jax.random.fold_in(jax.random.key(seed), i)))
-        for i in range(-(-count // env.num_envs))
-    ]
-    obs, located = jax.tree.map(lambda *x: np.concatenate(x)[:count], *shots)
-    nothing = np.zeros((count, env.config.chunk, 7), np.float32)
-    return Demonstrations(obs, nothing, located, np.zeros(count, np.float32))
-
-
-def make_pretrainer(config: PolicyConfig, settings: ImitationConfig):
-    """Adam with a cosine schedule; returns (optimizer, jitted f(params, opt_state, data, key)).
-
-    The function runs `rows` i32[steps, B] of minibatches in one call.
-    """
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optax.adamw(
-            optax.warmup_cosine_decay_schedule(
-                0.0, settings.learning_rate, settings.steps // 20, settings.steps, 1e-5
-            ),
-            weight_decay=1e-4,
-        ),
-    )
-    imitation_loss = make_imitation_loss(config)
-
-    def run(params, opt_state, data: Demonstrations, rows: jax.Array, key: jax.Array):
-        def step(carry, inputs):
-            params, opt_state = carry
-            pick, key = inputs
-            sample = jax.tree.map(lambda x: x[pick], data)
-            key_words, key_loss = jax.random.split(key)
-            words = vary_words(sample.obs.instruction, key_words, settings)
-            obs = replace(sample.obs, instruction=words)
-
-            def loss(params):
-                flow, ground, error = imitation_loss(
-                    params, obs, sample.action, sample.located, sample.has_action, key_loss
-                )
-                return flow + settings.ground_weight * ground, (flow, error)
-
-            grads, parts = jax.grad(loss, has_aux=True)(params)
-            changes, opt_state = optimizer.update(grads, opt_state, params)
-            return (optax.apply_updates(params, changes), opt_state), jnp.stack(parts)
-
-        keys = jax.random.split(key, rows.shape[0])
-        (params, opt_state), parts = jax.lax.scan(step, (params, opt_state), (rows, keys))
-        return params, opt_state, parts.mean(0)
-
-    return optimizer, jax.jit(run, donate_argnums=(0, 1))
-
-
-def vary_words(words: jax.Array, key: jax.Array, settings: ImitationConfig) -> jax.Array:
-    """Hide words and slip in unknown ones at random: i32[B, L] → i32[B, L]."""
-    key_hide, *keys = jax.random.split(key, 3)
-    hidden = jax.random.bernoulli(key_hide, settings.word_dropout, words.shape) & (words > PAD)
-    words = jnp.where(hidden, UNKNOWN, words)
-    for k in keys:
-        key_rate, key_place = jax.random.split(k)
-        wanted = jax.random.bernoulli(key_rate, settings.word_insertion, words.shape[:1])
-        # Only where there is room, and within the phrase.
-        wanted &= words[:, -1] == PAD
-        length = (words > PAD).sum(1)
-        place = jax.random.randint(key_place, words.shape[:1], 1, jnp.maximum(length, 2))[:, None]
-        column = jnp.arange(words.shape[1])
-        moved = jnp.where(column > place, jnp.roll(words, 1, axis=1), words)
-        moved = jnp.where(column == place, UNKNOWN, moved)
-        words = jnp.where(wanted[:, None], moved, words)
-    return words
-
-
-def join(*parts: Demonstrations) -> Demonstrations:
-    """Concatenate sample sets."""
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    def __post_init__(self) -> None:
+        for name in ("demo_rows", "still_rows", "dataset_rows", "steps", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("heldout", "ema"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
 
 
 Stage = Callable[[str, int], Callable[[int, str], None]]
 # Minibatches in one compiled call, between two reports of progress.
 _CALL = 50
+# Rows of one look at what is held out, and of all looks.
+_LOOK, _LOOKED_AT = 256, 4096
+_SUMMARY, _LOG = "pretrain.json", "pretrain_log.json"
 
 
 def pretrain(
@@ -252,8 +105,12 @@ def pretrain(
     seed: int,
     out: Path,
     stage: Stage,
+    dataset: Demonstrations | None = None,
 ) -> dict[str, Any]:
     """Record demonstrations and stills, pretrain a policy on them, and save it as a run.
+
+    Called again after an interruption with the same arguments, it records the same samples again
+    and goes on from the last checkpoint to the same bits.
 
     Args:
         env, batch: where the expert is recorded.
@@ -265,44 +122,178 @@ def pretrain(
         seed: everything random descends from it.
         out: folder of the run.
         stage: (name, total) -> update(done, note), to report progress.
+        dataset: more demonstrations, from disk.
 
     Returns:
-        demos (episodes recorded), expert_success, loss (flow), ground_error_dm.
+        what `imitate` returns, with demos (episodes recorded) and expert_success.
+
+    Raises:
+        ValueError: `out` holds a run of other settings, or the recording came out otherwise.
     """
+    if (
+        done := _finished(out, RunConfig(policy, words, deploy, seed, asdict(settings)))
+    ) is not None:
+        return done
     update = stage("recording the expert", settings.chunks)
     demos, found = collect_demonstrations(
         env, batch, seed, settings, lambda done, total: update(done, "")
     )
-    data = demos
+    recorded, scenes = demonstration_set(demos, settings.demo_rows, settings.heldout, seed)
+    sets = [recorded]
     if settings.stills:
         stills = collect_stills(still_env, still_batch, seed + 1, settings.stills)
-        data = join(demos, stills)
-    optimizer, run = make_pretrainer(policy, settings)
-    params = init_params(policy, seed)
-    opt_state = optimizer.init(params)
+        # What is held out must not be known from stills either.
+        same = np.isin(stills.source[:, 0], scenes) & (still_batch is batch)
+        sets.append(SampleSet(stills, settings.still_rows, train=~same))
+    if dataset is not None:
+        rows, share = settings.dataset_rows, settings.heldout
+        sets.append(demonstration_set(dataset, rows, share, seed, placed=False)[0])
+        found = {**found, "episodes": found["episodes"] + len(np.unique(dataset.source[:, 1]))}
+    return imitate(sets, found, deploy, policy, words, settings, seed, out, stage)
+
+
+def imitate(
+    sets: Sequence[SampleSet],
+    found: dict[str, Any],
+    deploy: EnvConfig,
+    policy: PolicyConfig,
+    words: tuple[str, ...],
+    settings: ImitationConfig,
+    seed: int,
+    out: Path,
+    stage: Stage,
+) -> dict[str, Any]:
+    """Pretrain a policy on samples and save it as a run, or go on where the run stopped.
+
+    Args:
+        sets: the samples; those that know where things are come first.
+        found: episodes, expert_success of the samples.
+        deploy, policy, words, settings, seed, out, stage: see `pretrain`.
+
+    Returns:
+        demos, expert_success, loss (flow), ground_error_dm, heldout_loss (flow; None without
+        anything held out). `pretrain.json` has them with the log of the training.
+
+    Raises:
+        ValueError: `out` holds a run of other settings or samples.
+    """
+    out, config = Path(out), RunConfig(policy, words, deploy, seed, asdict(settings))
+    if (finished := _finished(out, config)) is not None:
+        return finished
+    data = join(*(part.data for part in sets))
+    trained_on, heldout = pools(sets), heldout_rows(sets)
+    placed = sum(part.rows for part in sets if part.placed)
+    unplaced = any(not part.placed for part in sets)
+    trainer = make_pretrainer(policy, settings, placed if unplaced else None)
+    mark = fingerprint(data)
+    state, log = _resume(out, config, trainer, seed, mark)
+    _save_stats(out, data, np.concatenate(trained_on))
     data = jax.tree.map(jnp.asarray, data)
     rng = np.random.default_rng(seed)
     update = stage("pretraining by imitation", settings.steps)
-    log = []
+    start = int(state.step)
     for done in range(0, settings.steps, _CALL):
-        count = min(_CALL, settings.steps - done)
-        rows = rng.integers(0, settings.chunks, (count, settings.demo_rows))
-        if settings.stills:
-            total = settings.chunks + settings.stills
-            more = rng.integers(settings.chunks, total, (count, settings.still_rows))
-            rows = np.concatenate([rows, more], axis=1)
+        end = min(done + _CALL, settings.steps)
+        # Drawn for the steps before `start` too: the numbers that follow depend on them.
+        picks = [
+            pool[rng.integers(0, len(pool), (end - done, part.rows))]
+            for part, pool in zip(sets, trained_on, strict=True)
+        ]
+        if end <= start:
+            continue
         key = jax.random.fold_in(jax.random.key(seed), done)
-        params, opt_state, parts = run(params, opt_state, data, jnp.asarray(rows), key)
+        state, parts = trainer.run(state, data, jnp.asarray(np.concatenate(picks, axis=1)), key)
         flow, ground = (float(x) for x in parts)
-        log.append({"step": done + count, "flow_loss": flow, "ground_error_dm": ground})
-        update(done + count, f"loss {flow:.3f}")
+        log.append({"step": end, "flow_loss": flow, "ground_error_dm": ground})
+        if end == settings.steps or end // settings.save_every > done // settings.save_every:
+            if len(heldout):
+                log[-1]["heldout_loss"] = _look(trainer, state, data, heldout, seed)
+            write_json(out / _LOG, log)
+            save_checkpoint(out, end, state.policy, _rest(state, mark))
+        update(end, f"loss {flow:.3f}")
     summary = {
         "demos": found["episodes"],
         "expert_success": found["expert_success"],
         "loss": log[-1]["flow_loss"],
         "ground_error_dm": log[-1]["ground_error_dm"],
+        "heldout_loss": log[-1].get("heldout_loss"),
     }
-    RunConfig(policy, words, deploy, seed, asdict(settings)).save(out)
-    write_json(Path(out) / "pretrain.json", summary | {"log": log})
-    save_checkpoint(out, settings.steps, params)
+    write_json(out / _SUMMARY, summary | {"log": log})
+    (out / _LOG).unlink()
     return summary
+
+
+def _look(
+    trainer: Pretrainer, state: Trained, data: Demonstrations, heldout: np.ndarray, seed: int
+) -> float:
+    """Flow loss of the policy on held-out samples, always with the same noise."""
+    picked = heldout[np.linspace(0, len(heldout) - 1, min(len(heldout), _LOOKED_AT)).astype(int)]
+    calls = -(-len(picked) // _LOOK)
+    rows = np.resize(picked, (calls, _LOOK))
+    known = (np.arange(calls * _LOOK) < len(picked)).reshape(calls, _LOOK).astype(np.float32)
+    key = jax.random.key(seed)
+    return float(trainer.heldout(state.policy, data, jnp.asarray(rows), jnp.asarray(known), key))
+
+
+def _finished(out: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The results of a finished run, None if there is something to do.
+
+    Raises:
+        ValueError: the folder holds a run of other settings.
+    """
+    if not (Path(out) / "config.json").exists():
+        return None
+    if RunConfig.load(out) != config:
+        raise ValueError(
+            f"{out} was started with other settings, scenes or another seed: resume it with the "
+            "same, or choose another folder"
+        )
+    if not (Path(out) / _SUMMARY).exists():
+        return None
+    summary = read_json(Path(out) / _SUMMARY)
+    summary.pop("log")
+    return summary
+
+
+def _resume(
+    out: Path, config: RunConfig, trainer: Pretrainer, seed: int, mark: int
+) -> tuple[Trained, list[dict[str, float]]]:
+    """State and log of the last checkpoint, or of a new run."""
+    state = trainer.init(seed)
+    if not checkpoint_steps(out):
+        config.save(out)
+        return state, []
+    _, policy, rest = load_checkpoint(out, state.policy, _rest(state, mark))
+    if int(rest["samples"]) != mark:
+        raise ValueError(
+            f"{out} was trained on other samples than these, so it cannot go on exactly: give the "
+            "same scenes or dataset, on the same machine, or start anew in another folder"
+        )
+    average = None
+    if state.average is not None:
+        policy, average = policy._replace(actor=rest["actor"]), policy.actor
+    log = [row for row in read_json(out / _LOG) if row["step"] <= int(rest["step"])]
+    return Trained(policy, rest["opt_state"], average, rest["step"]), log
+
+
+def _rest(state: Trained, mark: int) -> dict[str, Any]:
+    """What a checkpoint holds beside the policy."""
+    return {
+        "opt_state": state.opt_state,
+        # With a moving average that is the policy, and what is trained comes here.
+        "actor": None if state.average is None else state.params.actor,
+        "step": state.step,
+        "samples": np.uint32(mark),
+    }
+
+
+def _save_stats(out: Path, data: Demonstrations, rows: np.ndarray) -> None:
+    """`norm_stats.json` of what is imitated, for whoever serves or converts the policy."""
+    rows = rows[data.has_action[rows] > 0.0]
+    values = {"state": np.asarray(data.obs.proprio)[rows], "actions": data.action[rows]}
+    stats = {}
+    for name, value in values.items():
+        running = RunningStats(value.shape[-1])
+        running.update(value)
+        stats[name] = running.finish()
+    save_norm_stats(out / "norm_stats.json", stats)

@@ -14,11 +14,18 @@ Sink = Callable[[int, Mapping[str, float]], None]
 class MetricsLog:
     """`metrics.jsonl` of a run, one row an iteration, and where else the rows go."""
 
-    def __init__(self, run: Path, iterations: int, sinks: Sequence[Sink] = ()):
-        """Keep the rows of the first `iterations`; later ones will be made again."""
+    def __init__(
+        self, run: Path, iterations: int, sinks: Sequence[Sink] = (), *, write: bool = True
+    ):
+        """Keep the rows of the first `iterations`; later ones will be made again.
+
+        Without `write` rows are only kept in memory, in a process that is not the run's first.
+        """
         self.path = Path(run) / "metrics.jsonl"
         self.rows = _read(self.path, iterations)
-        self.sinks = tuple(sinks)
+        self.sinks, self.write = tuple(sinks), write
+        if not write:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(self.path.name + ".partial")
         partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
@@ -27,8 +34,9 @@ class MetricsLog:
     def append(self, row: dict[str, float]) -> None:
         """Add a row; it is on disk when this returns."""
         self.rows.append(row)
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        if self.write:
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
         for sink in self.sinks:
             sink(int(row["iteration"]), row)
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from generation.spec import SceneSpec
-from sim.env import EnvConfig
+from sim.env import Env, EnvConfig
 from sim.randomize import Randomization
+from sim.scene_batch import SceneBatch
 from vla_jax.api import build_batch, build_env
-from vla_jax.checkpoint import checkpoint_steps
-from vla_jax.imitation import ImitationConfig, Stage, pretrain
+from vla_jax.data.demonstrations import Demonstrations
+from vla_jax.data.lerobot import LeRobotDataset, load_demonstrations, open_dataset, task_words
+from vla_jax.data.samples import demonstration_set
+from vla_jax.distributed import check_same
+from vla_jax.imitation import ImitationConfig, Stage, imitate, pretrain
+from vla_jax.memory import MemoryPlan, available_bytes, plan_memory
+from vla_jax.memory_advice import check_plan, lighter_policies
+from vla_jax.models.agent import init_params, make_agent
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import Policy, RunConfig, load_policy
 from vla_jax.tokenizers import WordTokenizer
@@ -33,21 +42,100 @@ def pretrain_on(
     *,
     env: EnvConfig = ENV,
     backend: str = "auto",
+    dataset: Path | None = None,
+    cameras: tuple[str, str | None] | None = None,
+    resume: bool = False,
     stage: Stage,
 ) -> dict[str, Any]:
-    """Demonstrate and imitate on scenes; `out` becomes a run. See `imitation.pretrain`.
+    """Imitate an expert on scenes, a LeRobot dataset, or both; `out` becomes a run.
+
+    Args:
+        scenes: where the expert is recorded; none to learn from the dataset alone.
+        out: folder of the run.
+        policy, settings, seed, env, backend, stage: see `imitation.pretrain`. From a dataset alone
+            the policy gets the dataset's size of state and as many words as its tasks have, and
+            the environment its rate of control.
+        dataset: folder of a LeRobot v3.0 dataset.
+        cameras: keys of its fixed and its wrist camera; by default told by their names.
+        resume: continue the run in `out`.
 
     Raises:
-        FileExistsError: if `out` exists and is not empty.
+        FileExistsError: if `out` holds something and `resume` is not asked for.
+        ValueError: neither scenes nor dataset, a dataset that cannot be read or does not fit the
+            scenes, or nothing to resume.
     """
-    _must_be_new(out)
-    tokenizer = WordTokenizer.from_phrases(p for s in scenes for p in s.task.paraphrases)
-    policy = replace(policy, vocabulary=tokenizer.size)
+    if resume and not (Path(out) / "config.json").exists():
+        raise ValueError(f"{out} has no run to resume: start it without --resume")
+    if not resume:
+        _must_be_new(out)
+    data = None if dataset is None else open_dataset(dataset)
+    if not scenes and data is None:
+        raise ValueError("nothing to learn from: give scenes, a dataset, or both")
     env = replace(env, image_size=policy.image_size, wrist_size=policy.wrist_size)
+    texts = [p for s in scenes for p in s.task.paraphrases]
+    if data is not None:
+        texts += [task_words(task) for task in data.tasks.values()]
+        if scenes:
+            _check_fit(data, policy, env)
+        else:
+            policy, env = _adapt(data, policy, env)
+    tokenizer = WordTokenizer.from_phrases(texts)
+    policy = replace(policy, vocabulary=tokenizer.size)
+    samples = None if data is None else _read(data, tokenizer, policy, cameras, stage)
+    common = (env, policy, tokenizer.words, settings, seed, Path(out), stage)
+    if not scenes:
+        assert samples is not None
+        part, _ = demonstration_set(
+            samples, settings.dataset_rows, settings.heldout, seed, placed=False
+        )
+        found = {"episodes": len(np.unique(samples.source[:, 1])), "expert_success": None}
+        return imitate([part], found, *common)
     world = build_env(settings.num_envs, env, backend=backend)
     batch = build_batch(scenes, tokenizer, backend=backend)
-    return pretrain(
-        world, batch, world, batch, env, policy, tokenizer.words, settings, seed, Path(out), stage
+    return pretrain(world, batch, world, batch, *common, samples)
+
+
+def _check_fit(data: LeRobotDataset, policy: PolicyConfig, env: EnvConfig) -> None:
+    """Samples of the simulator and of a dataset can only be mixed if they mean the same."""
+    if data.state_size != policy.proprio:
+        raise ValueError(
+            f"{data.root} has states of {data.state_size} numbers, the simulated robot has "
+            f"{policy.proprio}: learn from the dataset alone, without scenes"
+        )
+    if abs(data.fps - env.control_hz) > 1e-6:
+        raise ValueError(
+            f"{data.root} has {data.fps:g} frames a second, the scenes are controlled at "
+            f"{env.control_hz:g} Hz: actions would mean different motions; learn from it alone"
+        )
+
+
+def _adapt(
+    data: LeRobotDataset, policy: PolicyConfig, env: EnvConfig
+) -> tuple[PolicyConfig, EnvConfig]:
+    """Sizes and rate for a policy that learns from a dataset alone."""
+    if policy.pi0 is None and data.state_size < 4:
+        raise ValueError(
+            f"{data.root} has states of {data.state_size} numbers, this policy reads at least 4"
+        )
+    longest = max(len(task_words(task).split()) for task in data.tasks.values())
+    length = max(policy.instruction_length, longest)
+    policy = replace(policy, proprio=data.state_size, instruction_length=length)
+    return policy, replace(env, control_hz=data.fps, chunk=policy.chunk)
+
+
+def _read(
+    data: LeRobotDataset, tokenizer: WordTokenizer, policy: PolicyConfig, cameras, stage: Stage
+) -> Demonstrations:
+    update = stage("reading the dataset", data.frames)
+    return load_demonstrations(
+        data,
+        tokenizer,
+        image_size=policy.image_size,
+        wrist_size=policy.wrist_size,
+        chunk=policy.chunk,
+        instruction_length=policy.instruction_length,
+        cameras=cameras,
+        progress=lambda done, total: update(done, ""),
     )
 
 
@@ -66,48 +154,89 @@ def train_on(
 
     Raises:
         FileExistsError: if `out` holds something and `resume` is not asked for.
-        ValueError: if there is nothing to resume, or the run was started with other settings.
+        ValueError: if there is nothing to resume, the run was started with other settings, the
+            processes of the run were, or it does not fit the memory.
     """
     if resume:
-        if not checkpoint_steps(out):
-            raise ValueError(f"{out} has no checkpoint to resume: start it without --resume")
-        before = RunConfig.load(out)
-        wanted = asdict(settings) | {"iterations": before.settings.get("iterations")}
-        if before.settings != wanted or before.seed != seed:
-            raise ValueError(
-                f"{out} was started with other settings or another seed: resume it with the same"
-            )
+        _check_resume(out, settings, seed)
     else:
         _must_be_new(out)
+    ids = [scene.id for scene in scenes]
+    check_same(f"{ids} {settings} {seed} {resume}", "scenes or settings")
     policy = load_policy(init)
     env = build_env(settings.num_envs, policy.env, backend=backend)
     batch = build_batch(scenes, policy.tokenizer, backend=backend)
+    check_memory(policy, env, batch, settings)
     return fine_tune(env, batch, policy, Path(out), settings, seed, progress)
 
 
-def plan(policy: Policy, num_scenes: int, settings: TrainConfig) -> dict[str, Any]:
+def _check_resume(out: Path, settings: TrainConfig, seed: int) -> None:
+    """ValueError unless `out` is a run of these settings; it may have been killed at any time."""
+    if not (Path(out) / "config.json").exists():
+        raise ValueError(f"{out} has no run to resume: start it without --resume")
+    before = RunConfig.load(out)
+    # More iterations make it longer, and another mesh makes it faster; it stays the same run.
+    free = ("iterations", "mesh")
+    same = [
+        {name: value for name, value in found.items() if name not in free}
+        for found in (before.settings, asdict(settings))
+    ]
+    if same[0] != same[1] or before.seed != seed:
+        raise ValueError(
+            f"{out} was started with other settings or another seed: resume it with the same"
+        )
+
+
+def plan(
+    policy: Policy, scenes: Sequence[SceneSpec], settings: TrainConfig, *, backend: str = "auto"
+) -> dict[str, Any]:
     """What a run will need, from shapes alone.
 
     Returns:
-        samples and minibatch size of an iteration, env_steps of the run, and bytes of parameters,
-        optimizer state and rollout (observations as stored: uint8 pictures).
+        samples and minibatch size of an iteration, env_steps of the run; parameters, and bytes of
+        them, of the optimizer's state and of the rollout on one device; and what
+        `MemoryPlan.to_json` tells.
     """
-    params = jax.eval_shape(lambda: policy.params)
-    size = lambda tree: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))  # noqa: E731
-    c, n = policy.config, settings.num_envs * settings.length
-    picture = 3 * (c.image_size**2 + c.wrist_size**2)
-    numbers = c.proprio + c.instruction_length + c.privileged + 14 + 2 * c.chunk * c.action + 8
+    env = build_env(settings.num_envs, policy.env, backend=backend)
+    batch = build_batch(scenes, policy.tokenizer, backend=backend)
+    memory = _planner(policy, env, batch)(settings)
+    n = settings.num_envs * settings.length
     return {
-        "scenes": num_scenes,
+        "scenes": len(scenes),
         "iterations": settings.iterations,
         "samples_per_iteration": n,
         "minibatch": n // settings.ppo.minibatches,
-        "env_steps": settings.iterations * n * c.chunk,
-        "parameters": sum(x.size for x in jax.tree.leaves(params)),
-        "parameter_bytes": size(params),
-        "optimizer_bytes": 2 * size(params),
-        "rollout_bytes": n * (picture + 4 * numbers),
+        "env_steps": settings.iterations * n * policy.config.chunk,
+        "parameters": sum(x.size for x in jax.tree.leaves(policy.params)),
+        "parameter_bytes": memory.actor + memory.critic + memory.frozen,
+        "optimizer_bytes": memory.optimizer,
+        "rollout_bytes": memory.rollout,
+        **memory.to_json(),
     }
+
+
+def check_memory(policy: Policy, env: Env, batch: SceneBatch, settings: TrainConfig) -> None:
+    """ValueError with advice unless a run fits the memory of its devices; see `memory_advice`."""
+    planner = _planner(policy, env, batch)
+    variants = {
+        text: functools.partial(planner, settings, config)
+        for text, config in lighter_policies(policy.config).items()
+    }
+    check_plan(planner(settings), settings, planner, variants)
+
+
+def _planner(policy: Policy, env: Env, batch: SceneBatch) -> Callable[..., MemoryPlan]:
+    """f(settings, another policy's configuration) → plan on the devices there are."""
+    room = available_bytes()
+
+    def planner(settings: TrainConfig, config: PolicyConfig = policy.config) -> MemoryPlan:
+        params = policy.params
+        if config != policy.config:
+            params = jax.eval_shape(lambda: init_params(config, 0))
+        agent = make_agent(config, settings.flow)
+        return plan_memory(agent, params, env, batch, settings, available=room)
+
+    return planner
 
 
 def _must_be_new(out: Path) -> None:

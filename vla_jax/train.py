@@ -14,14 +14,24 @@ import numpy as np
 from sim.env import Env
 from sim.scene_batch import SceneBatch
 from vla_jax.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from vla_jax.distributed import is_first
 from vla_jax.guard import dump_bad_batch
 from vla_jax.logs import MetricsLog, open_sinks
 from vla_jax.models.agent import make_agent
+from vla_jax.rl.agent import Params
 from vla_jax.rl.flow import FlowConfig
-from vla_jax.rl.iteration import TrainState, init_train_state, make_iteration
+from vla_jax.rl.iteration import TrainState, init_train_state, make_iteration, state_shapes
 from vla_jax.rl.ppo import PPOConfig
 from vla_jax.rl.update import check_minibatches
 from vla_jax.run import Policy, RunConfig
+from vla_jax.sharding import (
+    MeshConfig,
+    ShardedEnv,
+    param_shardings,
+    put,
+    same_everywhere,
+    shard_env,
+)
 
 Progress = Callable[[int, int, str], None]
 
@@ -44,6 +54,8 @@ class TrainConfig:
     save_every: int = 5
     ppo: PPOConfig = PPOConfig()
     flow: FlowConfig = FlowConfig()
+    # The devices that share the work. Another mesh gives the same run up to rounding.
+    mesh: MeshConfig = MeshConfig()
     # What to do about an update whose gradient is not finite. It is never applied, and its
     # minibatch is written to `bad/`. "skip": go on; "stop": save and raise.
     on_nan: str = "skip"
@@ -71,6 +83,8 @@ def fine_tune(
 ) -> dict[str, Any]:
     """Fine-tune a policy on a batch of scenes; continues where `out` left off, to the bit.
 
+    In a run of several processes (see `vla_jax.distributed`) all of them call this alike.
+
     Args:
         env, batch: training environments and scenes.
         policy: where to start.
@@ -86,20 +100,27 @@ def fine_tune(
         skipped_updates.
 
     Raises:
+        ValueError: the environments do not divide among the devices of `settings.mesh`.
         FloatingPointError: an update was not finite and `settings.on_nan` is "stop"; the run is
             saved as it was after that iteration, without the update.
     """
     out = Path(out)
     agent = make_agent(policy.config, settings.flow)
+    env = shard_env(env, settings.mesh)
+    params, batch = _place(policy.params, batch, env)
     iterate = make_iteration(env, agent, settings.ppo, settings.length, settings.focus)
-    state = init_train_state(policy.params, env, batch, settings.ppo, seed)
+    begin = (params, env, batch, settings.ppo, seed)
     start = 0
     if checkpoint_steps(out):
-        start, params, rest = load_checkpoint(out, state.params, _without_params(state))
+        shapes = state_shapes(*begin)
+        start, params, rest = load_checkpoint(out, shapes.params, _without_params(shapes))
         state = replace(rest, params=params)
     else:
-        RunConfig(policy.config, policy.words, env.config, seed, asdict(settings)).save(out)
-    log = MetricsLog(out, start, open_sinks(logs, out))
+        state = init_train_state(*begin)
+        if is_first():
+            RunConfig(policy.config, policy.words, env.config, seed, asdict(settings)).save(out)
+    log = MetricsLog(out, start, open_sinks(logs, out) if is_first() else (), write=is_first())
+    progress = progress if is_first() else silent
     before = log.rows[-1]["wall_s"] if log.rows else 0.0
     began = time.perf_counter()
     steps_each = settings.num_envs * settings.length * env.config.chunk
@@ -134,6 +155,14 @@ def fine_tune(
         "wall_s": log.rows[-1]["wall_s"],
         "skipped_updates": sum(row["skipped_updates"] for row in log.rows),
     }
+
+
+def _place(params: Params, batch: SceneBatch, env: Any) -> tuple[Params, SceneBatch]:
+    """Parameters and scenes where the environment's mesh wants them."""
+    if not isinstance(env, ShardedEnv):
+        return params, batch
+    shardings = param_shardings(params, env.mesh, env.fsdp_threshold)
+    return put(params, shardings), put(batch, same_everywhere(batch, env.mesh))
 
 
 def recent_success(rows: Sequence[dict[str, float]], window: int = 10) -> float:

@@ -12,7 +12,9 @@ NAME = "eval"
 SUMMARY = "success of a policy on scenes, with a confidence interval"
 DESCRIPTION = """\
 Plays episodes without exploration noise, scene after scene in turn, and counts successes.
-Two policies with the same scenes, seed and numbers meet the same starts."""
+Two policies with the same scenes, seed and numbers meet the same starts. So do both domains: the
+transfer domain stands in for a real robot, with other shapes, contacts, timing, light, surfaces and
+cameras, stepped and drawn by MuJoCo itself."""
 AGAIN = "run the same command again to start over"
 
 _BULK = ("solved", "steps")  # one entry per episode
@@ -39,31 +41,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--domain",
         choices=("train", "transfer"),
         default="train",
-        help="physics and pictures as in training (default); transfer comes later",
+        help="physics and pictures as in training (default), or unlike anything in it",
     )
     add_backend(parser)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     """Plays the episodes."""
-    if args.domain == "transfer":
-        raise ValueError("--domain transfer comes with a later version: use --domain train")
+    transfer = args.domain == "transfer"
+    if transfer:
+        _check_transfer(args.backend)
     from generation.store import load_scenes
     from vla_jax.api import evaluate, load_policy
 
     scenes = load_scenes(args.scenes)
     policy = load_policy(args.policy)
     stage = progress.stage("playing episodes", args.episodes)
-    result = evaluate(
-        policy,
-        scenes,
-        args.episodes,
-        args.seed,
-        num_envs=args.num_envs,
-        backend=args.backend,
-        progress=stage.callback,
-    )
+    shared = {"num_envs": args.num_envs, "progress": stage.callback}
+    if transfer:
+        from vla_jax.transfer import run_transfer
+
+        result = run_transfer(policy, scenes, args.episodes, args.seed, **shared)
+    else:
+        result = evaluate(policy, scenes, args.episodes, args.seed, backend=args.backend, **shared)
     data = {key: value for key, value in result.to_json().items() if key not in _BULK}
+    data["domain"] = args.domain
     low, high = result.ci95
     lines = [
         f"{percent(result.success_rate)} of {result.episodes} episodes solved "
@@ -74,3 +76,15 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     if result.broken:
         lines.append(f"{result.broken} episodes ended by a fault of the physics count as failed")
     return Outcome(data, "\n".join(lines))
+
+
+def _check_transfer(backend: str) -> None:
+    """Refuses what the transfer domain cannot do, before any work is done."""
+    if backend not in ("auto", "native"):
+        raise ValueError(
+            f"--domain transfer runs on MuJoCo's own engine, not on {backend}: leave --backend out"
+        )
+    from sim.transfer import NO_OPENGL, find_opengl
+
+    if find_opengl() is None:
+        raise ValueError(NO_OPENGL)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vla_jax.commands.common import (
     Outcome,
@@ -12,12 +13,14 @@ from vla_jax.commands.common import (
     add_out,
     add_scenes,
     check_new_folder,
+    natural,
     percent,
     positive,
 )
 from vla_jax.progress import Progress
 
 if TYPE_CHECKING:
+    from generation.spec import SceneSpec
     from vla_jax.train import TrainConfig
 
 NAME = "train"
@@ -26,7 +29,28 @@ DESCRIPTION = """\
 Fine-tunes a policy by PPO on the scenes, in the environment it was pretrained for.
 
 --resume continues a stopped run from its last checkpoint, to the bit: give the same
-options as before. --plan says what a run will need and runs nothing."""
+options as before. --plan says what a run will need and runs nothing.
+
+Takes all devices of the machine. For several machines, start the command on each of
+them with the same options, one folder that all can write, and either --distributed (on
+Slurm, Open MPI, Kubernetes and TPU pods) or --coordinator, --processes and
+--process-index."""
+# What the parts of a memory plan are called.
+PARTS = {
+    "actor": "parameters that the policy loss trains",
+    "critic": "parameters of the value head",
+    "frozen": "parameters that stay as they are",
+    "optimizer": "optimizer state",
+    "environment": "environments and their observations",
+    "scenes": "scenes",
+    "rollout": "stored transitions",
+    "gradients": "gradients",
+    "copies": "optimizer state, while it is updated",
+    "activations": "backward pass of a minibatch",
+    "gathered": "parameters gathered from other devices",
+    "step": "a step of the rollout: policy, renderer, physics",
+    "other": "everything else",
+}
 AGAIN = "run the same command again with --resume to continue"
 
 
@@ -41,25 +65,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--iterations", 150, "rollouts and updates (default %(default)s)"),
         ("--num-envs", 256, "parallel environments (default %(default)s)"),
         ("--length", 12, "action chunks per environment and iteration (default %(default)s)"),
+        ("--minibatches", 3, "parts of an iteration to learn from in turn (default %(default)s)"),
     ):
         parser.add_argument(option, type=positive, default=default, metavar="N", help=text)
     parser.add_argument("--resume", action="store_true", help="continue the run in -o")
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     add_backend(parser)
+    _add_devices(parser.add_argument_group("devices"))
+
+
+def _add_devices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--mesh-data",
+        type=positive,
+        metavar="N",
+        help="groups of devices, each with all parameters (default: as many as there are)",
+    )
+    group.add_argument(
+        "--mesh-fsdp",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="devices that share one copy of the parameters (default %(default)s)",
+    )
+    group.add_argument(
+        "--distributed", action="store_true", help="join the processes that a cluster started"
+    )
+    group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="join the processes that meet at this address"
+    )
+    group.add_argument("--processes", type=positive, metavar="N", help="how many they are")
+    group.add_argument("--process-index", type=natural, metavar="I", help="which of them this is")
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     """Fine-tunes, resumes or plans."""
+    if args.distributed or args.coordinator:
+        from vla_jax.distributed import join
+
+        join(args.coordinator, args.processes, args.process_index)
     if not args.plan:
         _check_out(args.out, args.resume)
     from generation.store import load_scenes
     from vla_jax.pipeline import train_on
+    from vla_jax.rl.ppo import PPOConfig
+    from vla_jax.sharding import MeshConfig
     from vla_jax.train import TrainConfig
 
-    settings = TrainConfig(iterations=args.iterations, num_envs=args.num_envs, length=args.length)
+    settings = TrainConfig(
+        iterations=args.iterations,
+        num_envs=args.num_envs,
+        length=args.length,
+        ppo=PPOConfig(minibatches=args.minibatches),
+        mesh=MeshConfig(args.mesh_data or -1, args.mesh_fsdp),
+    )
     scenes = load_scenes(args.scenes)
     if args.plan:
-        return _plan(args.init, len(scenes), settings)
+        return _plan(args, scenes, settings)
     stage = progress.stage("fine-tuning by PPO", args.iterations)
     data = train_on(
         scenes,
@@ -84,7 +146,7 @@ def _check_out(out: Path | None, resume: bool) -> None:
         raise ValueError("no folder for the run: pass -o RUN")
     if resume:
         return
-    if any((out / "checkpoints").glob("*.json")):
+    if (out / "config.json").exists():
         raise FileExistsError(
             f"{out} holds a run already: add --resume to continue it, or choose another folder "
             "with -o"
@@ -92,27 +154,25 @@ def _check_out(out: Path | None, resume: bool) -> None:
     check_new_folder(out)
 
 
-def _plan(init: Path, num_scenes: int, settings: TrainConfig) -> Outcome:
+def _plan(args: argparse.Namespace, scenes: Sequence[SceneSpec], settings: TrainConfig) -> Outcome:
+    from vla_jax.memory import size_text
     from vla_jax.pipeline import plan
     from vla_jax.run import load_policy
 
-    data: dict[str, Any] = plan(load_policy(init), num_scenes, settings)
+    data = plan(load_policy(args.init), scenes, settings, backend=args.backend)
+    room = data["available_bytes"]
+    available = "" if room is None else f" of {size_text(room)} available"
+    parts = sorted(data["parts"].items(), key=lambda part: -part[1])
     text = "\n".join(
         [
-            f"{data['iterations']} iterations on {num_scenes} scenes: "
+            f"{data['iterations']} iterations on {data['scenes']} scenes: "
             f"{data['env_steps']:,} control steps",
             f"{data['samples_per_iteration']:,} samples an iteration, minibatches of "
-            f"{data['minibatch']:,}",
-            f"{data['parameters']:,} parameters: {_size(data['parameter_bytes'])}, optimizer "
-            f"{_size(data['optimizer_bytes'])}, rollout {_size(data['rollout_bytes'])}",
+            f"{data['minibatch']:,}, {data['flops_per_iteration']:.2g} flops in matrix products",
+            f"{data['parameters']:,} parameters; {data['devices']} devices",
+            f"{size_text(data['total_bytes'])} on each device{available}"
+            + ("" if data["fits"] else ": does not fit"),
+            *(f"  {size_text(size):>10s}  {PARTS[name]}" for name, size in parts if size),
         ]
     )
     return Outcome(data, text)
-
-
-def _size(count: int) -> str:
-    """Bytes as people read them."""
-    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} bytes"

@@ -12,7 +12,14 @@ from flax import nnx
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.policy import VLA
 from vla_jax.rl.agent import Agent, Params
-from vla_jax.rl.flow import FlowConfig, chain_log_prob, count_terms, integrate, sample_chain
+from vla_jax.rl.flow import (
+    FLOW_NOISE,
+    FlowConfig,
+    chain_log_prob,
+    count_terms,
+    integrate,
+    sample_chain,
+)
 
 # Flow times and noises per picture in imitation: the prefix is by far the dearer part.
 _FLOW_SAMPLES = 4
@@ -47,6 +54,11 @@ def split_params(state: nnx.State, config: PolicyConfig) -> Params:
     return Params(*nnx.split_state(state, only("actor"), only("critic"), only("frozen")))
 
 
+def sort_params(params: Params, config: PolicyConfig) -> Params:
+    """The same parameters, sorted anew by what trains them under another freeze rule."""
+    return split_params(nnx.merge_state(*params), config)
+
+
 def merger(config: PolicyConfig) -> Callable:
     """parameters -> module, without ever making parameters of its own."""
     graph, _ = nnx.split(nnx.eval_shape(lambda: make_module(config, 0)), nnx.Param)
@@ -62,7 +74,7 @@ def merger(config: PolicyConfig) -> Callable:
 
 
 @functools.lru_cache(maxsize=16)
-def make_agent(config: PolicyConfig, flow: FlowConfig = FlowConfig()) -> Agent:
+def make_agent(config: PolicyConfig, flow: FlowConfig = FLOW_NOISE) -> Agent:
     """Pure functions of the policy with `config.flow_steps` (K) integration steps of the flow."""
     merge = merger(config)
     module = nnx.eval_shape(lambda: make_module(config, 0))

@@ -52,6 +52,9 @@ class PolicyConfig:
     flow_steps: int = 1
     # Precision of the actor's arithmetic: "float32" or "bfloat16". Likelihoods are float32.
     dtype: str = "float32"
+    # What imitation and RL leave as it is: "none", or "vision" (the encoders of pictures
+    # and words).
+    freeze: str = "none"
     # Hidden width of the noise and value heads.
     head_width: int = 128
     # Smallest and largest standard deviation of the flow's noise, before the per-dimension scale.
@@ -66,6 +69,8 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}: choose float32 or bfloat16")
+        if self.freeze not in ("none", "vision"):
+            raise ValueError(f"freeze is {self.freeze!r}: choose none or vision")
         if self.flow_steps < 1:
             raise ValueError(f"flow_steps is {self.flow_steps}: it must be at least 1")
 

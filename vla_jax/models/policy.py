@@ -20,6 +20,8 @@ from vla_jax.models.vision import PatchEncoder, QueryPool, looking_loss
 
 # Where in the proprioception the tool's position stands, see `Env.observe`.
 TOOL = slice(-4, -1)
+# The parts of the policy that read pictures and words.
+_EYES = ("language", "scene_eye", "wrist_eye", "scene_pool", "wrist_pool", "word_in")
 
 
 class Prefix(NamedTuple):
@@ -96,6 +98,8 @@ class VLA(nnx.Module):
     @staticmethod
     def role(path: tuple, config: PolicyConfig) -> str:
         """Which part of `Params` a parameter belongs to."""
+        if config.freeze == "vision" and path[0] in _EYES:
+            return "frozen"
         return "critic" if path[0] == "value_layers" else "actor"
 
     @property

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from vla_jax.rl.flow import Chain
+
 
 class Params(NamedTuple):
     """Parameters by what trains them; each a pytree of arrays, empty where there is nothing."""
@@ -19,8 +21,8 @@ class Params(NamedTuple):
 class Agent(NamedTuple):
     """The policy as pure functions of `Params`; B is any batch size, H x A a chunk in the model."""
 
-    # (params, obs, key) -> chain f32[B, K+1, H, A], log p f32[B]; the stochastic policy.
-    sample: Callable[..., tuple[jax.Array, jax.Array]]
+    # (params, obs, key) -> chain of K steps, log p f32[B]; the stochastic policy.
+    sample: Callable[..., tuple[Chain, jax.Array]]
     # (params, obs, chain, located) -> log p f32[B], entropy f32[B], localization loss f32[B].
     evaluate: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
     # (params, privileged f32[B, Q]) -> value f32[B]; sees the simulator's state, training only.
@@ -28,6 +30,6 @@ class Agent(NamedTuple):
     # (params, obs, key) -> action chunk f32[B, C, 7] for the environment, without exploration.
     act: Callable[..., jax.Array]
     # (chain) -> action chunk f32[B, C, 7] for the environment.
-    action: Callable[[jax.Array], jax.Array]
+    action: Callable[[Chain], jax.Array]
     # Numbers whose densities are multiplied in log p: noisy flow steps x executed dimensions.
     terms: int

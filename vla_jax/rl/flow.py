@@ -51,6 +51,9 @@ class FlowConfig:
             raise ValueError(f"flow sde_level is {self.sde_level}: it must be positive")
 
 
+FLOW_NOISE = FlowConfig()
+
+
 class Chain(NamedTuple):
     """A sampled chain."""
 
@@ -97,7 +100,7 @@ def sample_chain(
     key: jax.Array,
     shape: tuple[int, int, int],
     steps: int,
-    flow: FlowConfig = FlowConfig(),
+    flow: FlowConfig = FLOW_NOISE,
     executed: Executed = everything,
 ) -> tuple[Chain, jax.Array]:
     """Draw a chain x_0 … x_K and its log-likelihood.
@@ -137,7 +140,7 @@ def sample_chain(
 def chain_log_prob(
     velocity: Velocity,
     chain: Chain,
-    flow: FlowConfig = FlowConfig(),
+    flow: FlowConfig = FLOW_NOISE,
     executed: Executed = everything,
 ) -> tuple[jax.Array, jax.Array]:
     """Log-likelihood f32[B] of chains, and their entropy per noisy number f32[B]."""

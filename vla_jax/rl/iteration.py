@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from vla_jax.rl.agent import Agent, Params
 from vla_jax.rl.ppo import PPOConfig, init_optimizers
 from vla_jax.rl.rollout import collect
 from vla_jax.rl.update import BadBatch, check_minibatches, update
+from vla_jax.sharding import ShardedEnv, param_shardings, row_shardings, same_everywhere
 
 
 @jax.tree_util.register_dataclass
@@ -31,7 +33,37 @@ class TrainState:
 
 
 def init_train_state(params: Params, env, batch, config: PPOConfig, seed: int) -> TrainState:
-    """A fresh run from the parameters of a pretrained policy."""
+    """A fresh run from the parameters of a pretrained policy.
+
+    With a `ShardedEnv`, `params` and `batch` lie on its mesh already (`sharding.put`).
+    """
+    if isinstance(env, ShardedEnv):
+        begin = lambda params, batch: _fresh(params, env, batch, config, seed)  # noqa: E731
+        at = state_shardings(jax.eval_shape(begin, params, batch), env)
+        return jax.jit(begin, out_shardings=at)(params, batch)
+    return _fresh(params, env, batch, config, seed)
+
+
+def state_shapes(params: Params, env, batch, config: PPOConfig, seed: int) -> TrainState:
+    """Shapes of `init_train_state`, and where it lies on the mesh of a `ShardedEnv`."""
+    begin = lambda params, batch: _fresh(params, env, batch, config, seed)  # noqa: E731
+    shapes = jax.eval_shape(begin, params, batch)
+    if not isinstance(env, ShardedEnv):
+        return shapes
+    place = lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at)  # noqa: E731
+    return jax.tree.map(place, shapes, state_shardings(shapes, env))
+
+
+def state_shardings(state: TrainState, env: ShardedEnv) -> TrainState:
+    """Where each array of a run lies on the environment's mesh."""
+    everywhere = same_everywhere(state, env.mesh)
+    trained = (state.params, state.opt_state)
+    params, opt_state = param_shardings(trained, env.mesh, env.fsdp_threshold)
+    rows, obs = row_shardings((state.env, state.obs), env.mesh)
+    return replace(everywhere, params=params, opt_state=opt_state, env=rows, obs=obs)
+
+
+def _fresh(params: Params, env, batch, config: PPOConfig, seed: int) -> TrainState:
     key_env, key = jax.random.split(jax.random.key(seed))
     state, obs = jax.jit(env.reset)(batch, key_env)
     start = TrainState(
@@ -115,4 +147,19 @@ def make_iteration(
         new = TrainState(params, opt_state, env_state, obs, key, state.iteration + 1, solved)
         return new, metrics, bad
 
+    if isinstance(env, ShardedEnv):
+        return _spread(iteration, env)
     return jax.jit(iteration, donate_argnums=0)
+
+
+def _spread(iteration: Callable, env: ShardedEnv) -> Callable:
+    """The jitted iteration on a mesh: the state stays where it lies, metrics are everywhere."""
+    programs: list[Callable] = []
+
+    def run(state: TrainState, batch):
+        if not programs:  # where the state lies depends on its shapes, which are known only here
+            at = (state_shardings(state, env), NamedSharding(env.mesh, PartitionSpec()), None)
+            programs.append(jax.jit(iteration, donate_argnums=0, out_shardings=at))
+        return programs[0](state, batch)
+
+    return run

@@ -65,8 +65,8 @@ def update(
         batch = minibatch(small, rows)
         loss = lambda critic: critic_loss(params._replace(critic=critic), agent, batch, config)  # noqa: E731
         value, grads = jax.value_and_grad(loss)(critic)
-        critic, state, _, norm = _apply(critic_adam, critic, state, grads, jnp.bool_(True))
-        return (critic, state), (value, norm)
+        critic, state, sound, norm = _apply(critic_adam, critic, state, grads, jnp.bool_(True))
+        return (critic, state), (value, norm, 1.0 - sound)
 
     rows = shuffled(key_policy, length, num_envs, config.epochs, config.minibatches)
     start = jax.tree.map(jnp.zeros_like, minibatch(data, rows[0]))
@@ -76,11 +76,12 @@ def update(
     small = data._replace(obs=None, chain=None, located=None)
     rows = shuffled(key_critic, length, num_envs, config.critic_epochs, config.minibatches)
     carry = (params.critic, opt_state[1])
-    (critic, critic_state), (values, norms) = jax.lax.scan(critic_step, carry, rows)
+    (critic, critic_state), (values, norms, skipped) = jax.lax.scan(critic_step, carry, rows)
     metrics = {name: jnp.mean(x) for name, x in parts.items()}
     metrics |= {"value_loss": values[-1], "critic_grad_norm": norms.mean()}
     metrics["first_ratio_error"] = parts["max_ratio_error"][0]
     metrics["skipped_updates"] = parts["skipped_updates"].sum()
+    metrics["skipped_critic_updates"] = skipped.sum()
     return Params(actor, critic, params.frozen), (policy_state, critic_state), metrics, bad
 
 

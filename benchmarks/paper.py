@@ -1,0 +1,358 @@
+"""The paper's experiment on our own scenes: `python -m benchmarks.paper [--size cpu] [--save]`.
+
+Demonstrations in a few narrow scenes make a baseline; PPO fine-tunes it on N generated scenes;
+both are judged on the training scenes, on unseen scenes, on unseen objects, and in the transfer
+domain (arXiv 2603.18532, sections 4 and 5). Every part leaves a file when it is done, a stopped run
+goes on to the same bits, and what parts share (scenes, baseline) is made once.
+
+Parts: main (before and after), diversity (success against N), transfer (with and without domain
+randomization in training), ablations. `--save` appends the rows to benchmarks/results/paper.jsonl
+and draws the charts beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import common
+from benchmarks.paper_world import DOMAINS, SIZES, Scenes, Size, World
+from vla_jax.cache import enable_compile_cache
+from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
+from vla_jax.evaluation import run_evaluation
+from vla_jax.imitation import pretrain
+from vla_jax.models.agent import sort_params
+from vla_jax.progress import Progress
+from vla_jax.rl.ppo import PPOConfig
+from vla_jax.run import Policy, load_policy
+from vla_jax.train import TrainConfig, fine_tune
+
+PARTS = ("main", "diversity", "transfer", "ablations")
+TEST_SETS = ("train", "unseen_scenes", "unseen_objects")
+# Where the demonstrations are recorded (hardly turned objects), and the stills are taken.
+_NARROW = dataclasses.replace(DOMAINS["paper"], object_xy=0.08, object_yaw=0.5, camera=0.03)
+_STILL = dataclasses.replace(DOMAINS["paper"], object_xy=0.15)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A training run: what differs from the usual one."""
+
+    name: str
+    scenes: int
+    iterations: int
+    seed: int = 0
+    domain: str = "paper"
+    # Fields of PolicyConfig, of PPOConfig, and the chunk if the baseline must have another one.
+    policy: tuple[tuple[str, Any], ...] = ()
+    ppo: tuple[tuple[str, Any], ...] = ()
+    chunk: int = 0
+
+
+class Experiment:
+    """A folder with everything that has been made of the experiment so far."""
+
+    def __init__(self, out: Path, size: Size, seed: int, progress: Progress):
+        self.out, self.size, self.seed, self.progress = out, size, seed, progress
+        _claim(out, size, seed)
+        self.world = World(size, Scenes.design(out / "scenes", size, seed))
+        self.batches: dict[str, Any] = {}
+
+    def batch(self, name: str, count: int = 0):
+        """A set's scenes as a batch, or its first `count`."""
+        key = f"{name}:{count}"
+        if key not in self.batches:
+            scenes = self.world.scenes[name]
+            self.batches[key] = self.world.batch(scenes[: count or len(scenes)])
+        return self.batches[key]
+
+    def baseline(self, chunk: int = 0) -> Policy:
+        """The policy that imitation made; with another chunk length if asked."""
+        world, size = self.world, self.size
+        policy = dataclasses.replace(world.policy, chunk=chunk or world.policy.chunk)
+        folder = self.out / ("baseline" if not chunk else f"baseline_chunk{chunk}")
+        if not (folder / "pretrain.json").exists():
+            count = size.imitation.num_envs
+            pretrain(
+                world.env(count, _NARROW, policy.chunk),
+                self.batch("narrow"),
+                world.env(count, _STILL, policy.chunk),
+                self.batch("stills"),
+                world.config(DOMAINS["paper"], policy.chunk),
+                policy,
+                world.tokenizer.words,
+                size.imitation,
+                self.seed + 10,
+                folder,
+                lambda name, total: self.progress.stage(f"{folder.name}: {name}", total),
+            )
+        return load_policy(folder)
+
+    def train(self, variant: Variant) -> Policy:
+        """The fine-tuned policy of a variant."""
+        size, folder = self.size, self.out / "runs" / variant.name
+        start = self.baseline(variant.chunk)
+        config = dataclasses.replace(start.config, **dict(variant.policy))
+        start = dataclasses.replace(start, config=config, params=sort_params(start.params, config))
+        decay = PPOConfig(minibatches=size.minibatches, decay_iterations=variant.iterations)
+        ppo = dataclasses.replace(decay, **dict(variant.ppo))
+        # The same control steps an iteration, however many make a chunk.
+        length = size.length * self.world.policy.chunk // config.chunk
+        settings = TrainConfig(variant.iterations, size.num_envs, length, save_every=10, ppo=ppo)
+        steps = checkpoint_steps(folder)
+        if not steps or steps[-1] < variant.iterations:
+            fine_tune(
+                self.world.env(size.num_envs, DOMAINS[variant.domain], config.chunk),
+                self.batch("train", variant.scenes),
+                start,
+                folder,
+                settings,
+                self.seed + 20 + 1000 * variant.seed,
+                self.progress.stage(f"training {variant.name}", variant.iterations).callback,
+                scene_ids=[s.id for s in self.world.scenes["train"]],
+            )
+        return load_policy(folder)
+
+    def evaluate(self, name: str, policy: Policy, test_set: str) -> dict[str, Any]:
+        """Success of a policy on a test set, in the domain of training."""
+        path, size = self.out / "eval" / f"{name}.{test_set}.json", self.size
+        if not path.exists():
+            stage = self.progress.stage(f"{name} on {test_set}", size.episodes)
+            result = run_evaluation(
+                self.world.env(min(256, size.episodes), DOMAINS["paper"], policy.config.chunk),
+                policy.agent,
+                jax.tree.map(jnp.asarray, policy.params),
+                self.batch(test_set),
+                self.world.scenes[test_set],
+                size.episodes,
+                self.seed + 30,
+                stage.callback,
+            )
+            write_json(path, result.to_json())
+        return read_json(path)
+
+    def transfer(self, name: str, policy: Policy, test_set: str) -> dict[str, Any]:
+        """Success of a policy on a test set, in the transfer domain."""
+        from vla_jax.transfer import run_transfer
+
+        path = self.out / "eval" / f"{name}.{test_set}.transfer.json"
+        if not path.exists():
+            count = self.size.transfer_episodes
+            stage = self.progress.stage(f"{name} in the transfer domain", count)
+            result = run_transfer(
+                policy,
+                self.world.scenes[test_set],
+                count,
+                self.seed + 30,
+                progress=stage.callback,
+            )
+            write_json(path, result.to_json())
+        return read_json(path)
+
+    def whole(self) -> Variant:
+        """The main run."""
+        return Variant("main", self.size.train_scenes, self.size.iterations)
+
+    def short(self, name: str, **fields: Any) -> Variant:
+        """A run of the shorter budget on all training scenes."""
+        given: dict[str, Any] = {
+            "scenes": self.size.train_scenes,
+            "iterations": self.size.short,
+        }
+        return Variant(name, **{**given, **fields})
+
+
+def _claim(out: Path, size: Size, seed: int) -> None:
+    """Mark a new folder as this experiment's, or check that it is."""
+    mine = json.loads(json.dumps({"size": dataclasses.asdict(size), "seed": seed}))
+    path = out / "experiment.json"
+    if not path.exists():
+        write_json(path, mine)
+    elif read_json(path) != mine:
+        raise ValueError(f"{out} holds an experiment of another size or seed: choose another --out")
+
+
+# ---------------------------------------------------------------------------- the parts
+
+
+def main_part(lab: Experiment) -> list[common.Row]:
+    """Before and after fine-tuning on all training scenes."""
+    rows = []
+    before, after = lab.baseline(), lab.train(lab.whole())
+    for test_set in TEST_SETS:
+        results = [
+            lab.evaluate(name, policy, test_set)
+            for name, policy in (("baseline", before), ("main", after))
+        ]
+        rows.append(_compared("paper.main", results, test_set=test_set, **_cost(lab, "main")))
+    return rows
+
+
+def diversity_part(lab: Experiment) -> list[common.Row]:
+    """Zero-shot success against the number of training scenes, at one budget."""
+    rows = []
+    for count in lab.size.counts:
+        for seed in lab.size.seeds:
+            variant = _diverse(lab, count, seed)
+            policy = lab.train(variant)
+            for test_set in TEST_SETS:
+                result = lab.evaluate(variant.name, policy, test_set)
+                fields = {"scenes": count, "seed": seed, "test_set": test_set}
+                rows.append(_row("paper.diversity", result, **fields, **_cost(lab, variant.name)))
+    return rows
+
+
+def _diverse(lab: Experiment, count: int, seed: int) -> Variant:
+    return lab.short(f"scenes{count}_seed{seed}", scenes=count, seed=seed)
+
+
+def transfer_part(lab: Experiment) -> list[common.Row]:
+    """The transfer domain: what training's randomization is worth there."""
+    usual = _diverse(lab, lab.size.train_scenes, lab.size.seeds[0])
+    policies = {
+        "baseline": lab.baseline(),
+        "none": lab.train(lab.short("domain_none", domain="none")),
+        "paper": lab.train(usual),
+        "full": lab.train(lab.short("domain_full", domain="full")),
+        "main": lab.train(lab.whole()),
+    }
+    names = {"paper": usual.name, "none": "domain_none", "full": "domain_full"}
+    rows = []
+    for kind, policy in policies.items():
+        for test_set in ("unseen_scenes", "unseen_objects"):
+            name = names.get(kind, kind)
+            for domain, judge in (("train", lab.evaluate), ("transfer", lab.transfer)):
+                result = judge(name, policy, test_set)
+                fields = {"randomization": kind, "domain": domain, "test_set": test_set}
+                rows.append(_row("paper.transfer", result, **fields))
+    return rows
+
+
+def ablation_part(lab: Experiment) -> list[common.Row]:
+    """One thing changed at a time, at the shorter budget."""
+    usual = _diverse(lab, lab.size.train_scenes, lab.size.seeds[0])
+    narrow, wide = (
+        (("noise_min", 0.04), ("noise_max", 0.08)),
+        (("noise_min", 0.16), ("noise_max", 0.32)),
+    )
+    variants = {
+        "usual: K 1, s 0.2, chunk 4, noise 0.08-0.16": usual,
+        "K 4": lab.short("k4", policy=(("flow_steps", 4),)),
+        "ratio power 0.05": lab.short("power005", ppo=(("power", 0.05),)),
+        "ratio power 1": lab.short("power1", ppo=(("power", 1.0),)),
+        "chunk 2": lab.short("chunk2", chunk=2),
+        "chunk 8": lab.short("chunk8", chunk=8),
+        "noise 0.04-0.08": lab.short("noise_low", policy=narrow),
+        "noise 0.16-0.32": lab.short("noise_high", policy=wide),
+        "frozen vision": lab.short("frozen", policy=(("freeze", "vision"),)),
+        "no localization loss": lab.short("no_ground", ppo=(("ground_weight", 0.0),)),
+    }
+    rows = []
+    for what, variant in variants.items():
+        policy = lab.train(variant)
+        for test_set in ("train", "unseen_objects"):
+            result = lab.evaluate(variant.name, policy, test_set)
+            fields = {"what": what, "test_set": test_set} | _cost(lab, variant.name)
+            rows.append(_row("paper.ablation", result, **fields))
+    for test_set in ("train", "unseen_objects"):
+        result = lab.evaluate("baseline", lab.baseline(), test_set)
+        rows.append(_row("paper.ablation", result, what="imitation only", test_set=test_set))
+    return rows
+
+
+# ---------------------------------------------------------------------------- rows
+
+
+def _row(name: str, result: dict[str, Any], **fields: Any) -> common.Row:
+    low, high = result["ci95"]
+    return {
+        "name": name,
+        "value": round(result["success_rate"], 4),
+        "unit": "success rate",
+        "ci95": [round(low, 4), round(high, 4)],
+        "episodes": result["episodes"],
+        "time_to_success_s": result["mean_time_to_success_s"],
+        "compile_s": 0.0,
+        "device": jax.devices()[0].device_kind,
+        **fields,
+        **common.machine(),
+    }
+
+
+def _compared(name: str, results: Sequence[dict[str, Any]], **fields: Any) -> common.Row:
+    """A row of the second result, with the first beside it, episode by episode."""
+    before, after = results
+    solved = np.asarray(before["solved"]), np.asarray(after["solved"])
+    both = solved[0] & solved[1]
+    quicker = None
+    if both.any():
+        steps = [float(np.asarray(r["steps"])[both].mean()) for r in results]
+        quicker = round(steps[0] / steps[1], 3)
+    return _row(
+        name,
+        after,
+        before=round(before["success_rate"], 4),
+        before_ci95=[round(x, 4) for x in before["ci95"]],
+        only_after=int((solved[1] & ~solved[0]).sum()),
+        only_before=int((solved[0] & ~solved[1]).sum()),
+        solved_by_both=int(both.sum()),
+        speed_up_on_both=quicker,
+        **fields,
+    )
+
+
+def _cost(lab: Experiment, run: str) -> dict[str, float]:
+    """Control steps and seconds that a run took."""
+    last = json.loads((lab.out / "runs" / run / "metrics.jsonl").read_text().splitlines()[-1])
+    return {"env_steps": last["env_steps"], "wall_s": last["wall_s"]}
+
+
+_WORK: dict[str, Callable[[Experiment], list[common.Row]]] = {
+    "main": main_part,
+    "diversity": diversity_part,
+    "transfer": transfer_part,
+    "ablations": ablation_part,
+}
+
+
+def run(
+    out: Path, size: Size, parts: Sequence[str], progress: Progress, seed: int = 0
+) -> list[common.Row]:
+    """Do what is left of these parts, and return their rows."""
+    lab = Experiment(out, size, seed, progress)
+    return [row for part in parts for row in _WORK[part](lab)]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--out", type=Path, default=Path("runs/paper"), help="folder (runs/paper)")
+    parser.add_argument("--size", choices=SIZES, default="cpu", help="how large (cpu)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which (all)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--save", action="store_true", help="append rows, draw charts")
+    args = parser.parse_args()
+    enable_compile_cache()
+    rows = run(args.out, SIZES[args.size], args.parts, Progress(), args.seed)
+    rows = [row | {"size": args.size} for row in rows]
+    for row in rows:
+        print(json.dumps({k: v for k, v in row.items() if k not in common.machine()}))
+    if args.save:
+        from benchmarks.paper_charts import draw
+
+        common.save("paper", rows)
+        draw(common.RESULTS / "paper.jsonl", args.out, common.RESULTS)
+
+
+if __name__ == "__main__":
+    main()

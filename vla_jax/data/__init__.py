@@ -1,0 +1,1 @@
+"""Data for imitation: demonstrations, datasets on disk, statistics and augmentation."""
