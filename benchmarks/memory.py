@@ -18,7 +18,7 @@ from benchmarks import common
 from vla_jax.api import build_batch, build_env
 from vla_jax.demo import TRAIN_SENTENCES
 from vla_jax.memory import MemoryPlan, plan_memory
-from vla_jax.models.agent import init_params, make_agent
+from vla_jax.models.agent import make_agent, param_shapes
 from vla_jax.models.config import get_config
 from vla_jax.pipeline import ENV
 from vla_jax.rl.iteration import make_iteration, state_shapes
@@ -54,7 +54,7 @@ def compare(preset: str, num_envs: int, length: int, minibatches: int) -> common
     env = build_env(num_envs, dataclasses.replace(ENV, **sizes))
     batch = build_batch(scenes, tokenizer)
     agent = make_agent(policy)
-    params = jax.eval_shape(lambda: init_params(policy, 0))
+    params = param_shapes(policy)
     begin = time.perf_counter()
     plan = plan_memory(agent, params, env, batch, settings)
     plan_s = time.perf_counter() - begin

@@ -1,7 +1,10 @@
 """Control steps per second of training, at the demo's size: `python -m benchmarks.ppo [--json]`.
 
 One PPO iteration (rollout with policy and cameras, advantages, epochs of minibatches) as the demo
-runs it. Field `split` holds the seconds that its parts take when each is compiled and run alone.
+runs it. Field `split` holds the seconds that its parts take when each is compiled and run alone,
+`bound` the seconds that they would take at best: physics as bare `mujoco.batch` needs, pictures if
+every ray met every geom (see `benchmarks.render`), policy and update by their arithmetic alone, all
+at this machine's best rate of float32 matrix products; of_bound is their ratio.
 """
 
 from __future__ import annotations
@@ -14,15 +17,17 @@ import jax
 import jax.numpy as jnp
 
 import vla_jax as vj
-from benchmarks import common
+from benchmarks import common, physics
 from sim.env import Env
 from sim.scene_batch import SceneBatch
 from vla_jax.api import build_batch, build_env
 from vla_jax.demo import TRAIN_SENTENCES, DemoConfig
 from vla_jax.models.agent import init_params, make_agent
+from vla_jax.rl.agent import Agent, Params
 from vla_jax.rl.iteration import TrainState, init_train_state, make_iteration
-from vla_jax.rl.ppo import Agent, PPOConfig, update
+from vla_jax.rl.ppo import PPOConfig, policy_loss
 from vla_jax.rl.rollout import collect
+from vla_jax.rl.update import minibatch, update
 from vla_jax.tokenizers import WordTokenizer
 
 
@@ -33,7 +38,7 @@ class World:
     env: Env
     batch: SceneBatch
     agent: Agent
-    params: Any
+    params: Params
     ppo: PPOConfig
     length: int
     focus: float
@@ -49,7 +54,7 @@ def make_world(quick: bool, seed: int = 0) -> World:
     config = DemoConfig()
     num_envs, length, num_scenes = config.train.num_envs, config.train.length, config.train_scenes
     if quick:
-        num_envs, length, num_scenes = 12, 2, 4
+        num_envs, length, num_scenes = 12, 3, 4
     scenes = vj.design(list(TRAIN_SENTENCES), n=num_scenes, seed=seed, split="train")
     tokenizer = WordTokenizer.from_phrases(p for s in scenes for p in s.task.paraphrases)
     policy = dataclasses.replace(config.policy, vocabulary=tokenizer.size)
@@ -73,14 +78,12 @@ def make_world(quick: bool, seed: int = 0) -> World:
 def whole(world: World) -> tuple[Callable[[], Any], float]:
     """A call that runs the next iteration, and the iteration's compile time (s)."""
     iterate = make_iteration(world.env, world.agent, world.ppo, world.length, world.focus)
-    state: TrainState = init_train_state(
-        world.params, world.env, world.batch, world.agent, world.ppo, 0
-    )
+    state: TrainState = init_train_state(world.params, world.env, world.batch, world.ppo, 0)
     program, compile_s = common.compiled(iterate, state, world.batch)
 
     def call() -> Any:
         nonlocal state
-        state, metrics = program(state, world.batch)
+        state, metrics, _ = program(state, world.batch)
         return metrics
 
     return call, compile_s
@@ -92,13 +95,13 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
     "physics" is the environment without its pictures: engine, inverse kinematics, task and resets.
     """
     env, batch, agent, params = world.env, world.batch, world.agent, world.params
-    start = init_train_state(params, env, batch, agent, world.ppo, 0)
+    start = init_train_state(params, env, batch, world.ppo, 0)
     keys = jax.random.split(jax.random.key(1), world.length)
     shape = (world.length, env.num_envs, env.config.chunk, 7)
     actions = jax.random.uniform(jax.random.key(2), shape, minval=-1.0, maxval=1.0)
     privileged = env.privileged(batch, start.env)
 
-    def physics(batch: SceneBatch, state: Any, actions: jax.Array) -> Any:
+    def engine(batch: SceneBatch, state: Any, actions: jax.Array) -> Any:
         def step(state: Any, chunk: jax.Array) -> tuple[Any, Any]:
             state, out = env.step_chunk(batch, state, chunk)
             return state, (out.reward, out.info["privileged"])  # the pictures are left out
@@ -120,7 +123,7 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
             value = agent.value(params, privileged + shift)
             after = agent.value(params, privileged - shift)
             # The next observation hangs on this action, as in a rollout.
-            return 1e-3 * chain.mean(), (log_prob, value, after)
+            return 1e-3 * chain.x.mean(), (log_prob, value, after)
 
         return jax.lax.scan(act, jnp.float32(0.0), keys)
 
@@ -136,7 +139,7 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
 
     shifts = 0.01 * jax.random.normal(keys[0], (world.length, 3))
     work: dict[str, tuple[Callable, tuple]] = {
-        "physics": (physics, (batch, start.env, actions)),
+        "physics": (engine, (batch, start.env, actions)),
         "render": (pictures, (batch, start.env, shifts)),
         "policy": (policy, (params, start.obs, privileged, keys)),
         "update": (learn, (params, start.opt_state, data, keys[0])),
@@ -145,6 +148,45 @@ def parts(world: World) -> dict[str, Callable[[], Any]]:
     return {
         name: lambda name=name, args=args: programs[name](*args) for name, (_, args) in work.items()
     }
+
+
+def bounds(world: World) -> dict[str, float]:
+    """Seconds that each part of an iteration would take at best; physics only on a CPU."""
+    env, batch, agent, params = world.env, world.batch, world.agent, world.params
+    peak, views = common.peak_flops(), world.length * env.num_envs
+    start = init_train_state(params, env, batch, world.ppo, 0)
+    key = jax.random.key(0)
+
+    def data() -> Any:
+        rows = jnp.zeros((world.length // world.ppo.minibatches, env.num_envs), jnp.int32)
+        roll = (params, agent, env, batch, start.env, start.obs, key, world.length, world.ppo)
+        return minibatch(collect(*roll)[2], rows)
+
+    def gradient(actor: Any, batch: Any) -> Any:
+        loss = lambda actor: policy_loss(params._replace(actor=actor), agent, batch, world.ppo)  # noqa: E731
+        return jax.grad(loss, has_aux=True)(actor)[0]
+
+    acting = _flops(agent.sample, params, start.obs, key) * world.length
+    learning = _flops(gradient, params.actor, jax.eval_shape(data))
+    geoms = batch.geom_visible.shape[-1]
+    pixels = env.config.image_size**2 + env.config.wrist_size**2
+    found = {
+        "render": views * pixels * (100 * geoms + 500) / peak,
+        "policy": acting / peak,
+        "update": learning * world.ppo.epochs * world.ppo.minibatches / peak,
+    }
+    if env.physics.name == "native":
+        once = physics.seconds([physics.bare(batch, env.num_envs, 0)], 3)[0]
+        steps = views * env.config.chunk * env.substeps(batch)
+        work = env.num_envs * physics.CONTROL_STEPS * physics.SUBSTEPS
+        found["physics"] = once * steps / work
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _flops(function: Callable, *arguments: Any) -> float:
+    """Arithmetic of a function without loops, by XLA's own count."""
+    analysis = jax.jit(function).lower(*arguments).cost_analysis()
+    return float(analysis["flops"]) if analysis else 0.0
 
 
 def _moved(state: Any, shift: jax.Array) -> Any:
@@ -161,6 +203,7 @@ def rows(quick: bool = False) -> list[common.Row]:
     alone = parts(world)
     timing, *others = common.measure_all([call, *alone.values()], runs)
     split = {name: round(t.median, 4) for name, t in zip(alone, others, strict=True)}
+    best = bounds(world)
     return [
         common.make_row(
             "ppo",
@@ -171,6 +214,8 @@ def rows(quick: bool = False) -> list[common.Row]:
             num_envs=world.env.num_envs,
             iteration_s=round(timing.median, 4),
             split=split,
+            bound=best,
+            of_bound={name: round(best[name] / split[name], 3) for name in best},
             chunks=world.length,
             num_scenes=world.batch.num_scenes,
             image_size=world.env.config.image_size,

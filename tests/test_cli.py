@@ -266,7 +266,7 @@ def test_doctor_survives_a_broken_part(monkeypatch):
         ("train --scenes SCENES --init EMPTY -o OUT --mesh-fsdp 0", "--mesh-fsdp"),
         ("eval EMPTY --scenes SCENES", "config.json"),
         ("eval EMPTY --scenes SCENES --episodes 0", "--episodes"),
-        ("eval EMPTY --scenes SCENES --domain transfer", "--domain train"),
+        ("eval EMPTY --scenes SCENES --domain transfer --backend mjx", "mjx"),
         ("eval EMPTY --scenes SCENES --backend warp", "'warp'"),
         ("render NOWHERE", "NOWHERE"),
         ("render EMPTY", "--scenes"),

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_policy import CONFIG
+from test_policy import CONFIG as POLICY
 
 from sim.env import EnvConfig
 from sim.types import Observation
@@ -26,6 +26,8 @@ from vla_jax.models.agent import init_params
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
+# As small as the policy gets: compiling it takes most of the time.
+CONFIG = replace(POLICY, depth=1, queries=3, wrist_queries=2, heads=1)
 SETTINGS = ImitationConfig(
     steps=6,
     demo_rows=4,
@@ -447,3 +449,22 @@ def test_pretrain_on_a_dataset(tmp_path, monkeypatch):
         pipeline.pretrain_on(
             scenes, tmp_path / "run", CONFIG, SETTINGS, 0, resume=True, stage=stage
         )
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("", "--dataset DIR"),
+        ("--dataset NOWHERE", "meta/info.json is missing"),
+        ("--dataset NOWHERE --heldout 1", "[0, 1)"),
+        ("--dataset NOWHERE --ema much", "'much'"),
+        ("--dataset NOWHERE --resume", "no run to resume"),
+    ],
+)
+def test_bad_commands(words, hint, capsys, tmp_path):
+    from vla_jax import cli
+
+    argv = [str(tmp_path / word) if word == "NOWHERE" else word for word in words.split()]
+    assert cli.main(["pretrain", *argv, "-o", str(tmp_path / "out")]) == 2
+    assert hint in capsys.readouterr().err.splitlines()[-1]
+    assert not any(tmp_path.iterdir())

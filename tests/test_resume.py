@@ -29,7 +29,7 @@ def names(run: Path) -> list[str]:
 
 def kill_when(run: Path, moment: Callable[[], bool], delay: float = 0.0) -> None:
     """Start or continue a run and kill it (SIGKILL) at a moment, or a little later."""
-    process = start("resume_program.py", run, ITERATIONS)
+    process = start("resume_program.py", run, ITERATIONS, cache=run.parent / "compiled")
     while not moment():
         assert process.poll() is None, process.communicate()[1][-4000:]
         time.sleep(0.001)
@@ -40,7 +40,8 @@ def kill_when(run: Path, moment: Callable[[], bool], delay: float = 0.0) -> None
 
 def test_killed_run_ends_as_if_it_was_not(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    uninterrupted = start("resume_program.py", whole, ITERATIONS)
+    again = {"cache": tmp_path / "compiled"}
+    uninterrupted = start("resume_program.py", whole, ITERATIONS, **again)
     # While the first checkpoint is written: nothing of it counts.
     kill_when(killed, lambda: any(name.startswith("1") for name in names(killed)))
     # Between the second one's arrays and its list of checksums.
@@ -48,7 +49,7 @@ def test_killed_run_ends_as_if_it_was_not(tmp_path):
     # Anywhere in an iteration or a checkpoint.
     delay = random.Random(0).uniform(0.0, 0.3)
     kill_when(killed, lambda: any(step >= 3 for step in checkpoint_steps(killed)), delay)
-    for process in (uninterrupted, start("resume_program.py", killed, ITERATIONS)):
+    for process in (uninterrupted, start("resume_program.py", killed, ITERATIONS, **again)):
         assert finish(process).strip() == "done"
     rows = [
         [timeless(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]

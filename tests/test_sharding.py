@@ -20,11 +20,14 @@ from vla_jax.sharding import AXES, MeshConfig, make_mesh, param_shardings, shard
 HERE = Path(__file__).resolve().parent
 
 
-def start(program: str, *words: object) -> subprocess.Popen[str]:
-    """A program of this folder in a process of its own, without devices of this one."""
+def start(program: str, *words: object, cache: Path | None = None) -> subprocess.Popen[str]:
+    """A program of this folder in a process of its own; `cache` keeps what it compiles."""
     command = [sys.executable, str(HERE / program), *(str(word) for word in words)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
     environment |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if cache is not None:
+        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     return subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

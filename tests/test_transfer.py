@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import types
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -27,6 +29,7 @@ from sim.transfer.lamps import lamps_of
 from sim.transfer.sensor import blurred, expose
 from sim.types import Observation
 from sim.view import light_of
+from vla_jax.cli import main
 from vla_jax.tokenizers import WordTokenizer
 from vla_jax.transfer import run_expert, run_transfer
 
@@ -308,12 +311,19 @@ def test_a_policy_is_evaluated_and_the_same_seed_gives_the_same(world):
     assert not seen[0][2:].any(), "episodes that nobody asked for are not drawn"
 
 
-def test_without_opengl_the_command_says_what_to_install(tmp_path):
-    from vla_jax.cli import main
-
+def test_without_opengl_the_command_says_what_to_install(tmp_path, monkeypatch, capfd):
+    command = ["eval", str(tmp_path), "--scenes", str(tmp_path), "--domain", "transfer"]
+    monkeypatch.setenv("MUJOCO_GL", "nonsense")
     find_opengl.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MUJOCO_GL", "nonsense")
-        assert find_opengl() is None
-        assert main(["eval", str(tmp_path), "--scenes", str(tmp_path), "--domain", "transfer"]) == 2
+    assert find_opengl() is None
+    assert main(command) == 2
+    assert NO_OPENGL in capfd.readouterr().err
     find_opengl.cache_clear()
+    # MuJoCo itself refuses to be imported then.
+    done = subprocess.run(
+        [sys.executable, "-m", "vla_jax.cli", *command], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "apt-get install libegl1" in done.stderr
+    assert main([*command, "--backend", "mjx"]) == 2
+    assert "--backend" in capfd.readouterr().err

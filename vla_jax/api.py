@@ -19,9 +19,8 @@ from sim.robots import get_robot
 from sim.scene_batch import SceneBatch, build_scene_batch
 from sim.view import check_camera
 from vla_jax.evaluation import EvalResult, run_evaluation
-from vla_jax.models.config import PolicyConfig
 from vla_jax.run import Policy, load_policy
-from vla_jax.tokenizers import WordTokenizer
+from vla_jax.tokenizers import Tokenizer, WordTokenizer
 
 __all__ = ["build_env", "build_batch", "evaluate", "load_policy", "make_env"]
 
@@ -38,7 +37,7 @@ _MJX: dict[str, bool | Literal["warp"]] = {"mjx": True, "mjx-warp": "warp"}
 
 def build_batch(
     scenes: Sequence[SceneSpec],
-    tokenizer: WordTokenizer,
+    tokenizer: Tokenizer,
     *,
     robot: str = "widowx",
     template: SlotTemplate | None = None,
@@ -52,7 +51,7 @@ def build_batch(
     Batches of one `template` (see `generation.compile.slot_template`) and as many `rows` (see
     `sim.buckets.make_room`) share compiled programs; on MJX if they also have one `capacity`.
     """
-    tokens = tokenizer.encode_scenes(scenes, PolicyConfig().instruction_length, PHRASES)
+    tokens = tokenizer.encode_scenes(scenes, tokenizer.length, PHRASES)
     mjx = _MJX.get(get_physics(backend).name, False)
     batch = build_scene_batch(
         scenes,
@@ -81,7 +80,7 @@ def make_env(
     image_size: int = 64,
     *,
     robot: str = "widowx",
-    tokenizer: WordTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     panoramas: Sequence[np.ndarray] = (),
     **settings: Any,
 ) -> tuple[Env, SceneBatch]:

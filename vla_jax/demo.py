@@ -30,8 +30,8 @@ from vla_jax.imitation import ImitationConfig, pretrain
 from vla_jax.models.config import PolicyConfig, get_config
 from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, load_policy
-from vla_jax.tokenizers import WordTokenizer
 from vla_jax.sharding import MeshConfig
+from vla_jax.tokenizers import WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
 
 # The demo's own difficulty: small workspace, one distractor, compact objects.

@@ -32,7 +32,7 @@ from vla_jax.data.samples import SampleSet, demonstration_set, heldout_rows, poo
 from vla_jax.data.stats import RunningStats, save_norm_stats
 from vla_jax.imitation_step import Pretrainer, Trained, make_pretrainer, vary_words
 from vla_jax.models.config import PolicyConfig
-from vla_jax.run import RunConfig
+from vla_jax.run import Policy, RunConfig
 
 __all__ = ["ImitationConfig", "SampleSet", "imitate", "pretrain", "vary_words"]
 
@@ -106,6 +106,7 @@ def pretrain(
     out: Path,
     stage: Stage,
     dataset: Demonstrations | None = None,
+    start: Policy | None = None,
 ) -> dict[str, Any]:
     """Record demonstrations and stills, pretrain a policy on them, and save it as a run.
 
@@ -123,6 +124,7 @@ def pretrain(
         out: folder of the run.
         stage: (name, total) -> update(done, note), to report progress.
         dataset: more demonstrations, from disk.
+        start: a policy of these sizes and words to start from, instead of fresh parameters.
 
     Returns:
         what `imitate` returns, with demos (episodes recorded) and expert_success.
@@ -130,9 +132,8 @@ def pretrain(
     Raises:
         ValueError: `out` holds a run of other settings, or the recording came out otherwise.
     """
-    if (
-        done := _finished(out, RunConfig(policy, words, deploy, seed, asdict(settings)))
-    ) is not None:
+    config = RunConfig(policy, words, deploy, seed, asdict(settings))
+    if (done := _finished(out, config)) is not None:
         return done
     update = stage("recording the expert", settings.chunks)
     demos, found = collect_demonstrations(
@@ -149,7 +150,7 @@ def pretrain(
         rows, share = settings.dataset_rows, settings.heldout
         sets.append(demonstration_set(dataset, rows, share, seed, placed=False)[0])
         found = {**found, "episodes": found["episodes"] + len(np.unique(dataset.source[:, 1]))}
-    return imitate(sets, found, deploy, policy, words, settings, seed, out, stage)
+    return imitate(sets, found, deploy, policy, words, settings, seed, out, stage, start)
 
 
 def imitate(
@@ -162,13 +163,14 @@ def imitate(
     seed: int,
     out: Path,
     stage: Stage,
+    start: Policy | None = None,
 ) -> dict[str, Any]:
     """Pretrain a policy on samples and save it as a run, or go on where the run stopped.
 
     Args:
         sets: the samples; those that know where things are come first.
         found: episodes, expert_success of the samples.
-        deploy, policy, words, settings, seed, out, stage: see `pretrain`.
+        deploy, policy, words, settings, seed, out, stage, start: see `pretrain`.
 
     Returns:
         demos, expert_success, loss (flow), ground_error_dm, heldout_loss (flow; None without
@@ -177,7 +179,8 @@ def imitate(
     Raises:
         ValueError: `out` holds a run of other settings or samples.
     """
-    out, config = Path(out), RunConfig(policy, words, deploy, seed, asdict(settings))
+    pieces = None if start is None else start.pieces
+    out, config = Path(out), RunConfig(policy, words, deploy, seed, asdict(settings), pieces)
     if (finished := _finished(out, config)) is not None:
         return finished
     data = join(*(part.data for part in sets))
@@ -186,20 +189,21 @@ def imitate(
     unplaced = any(not part.placed for part in sets)
     trainer = make_pretrainer(policy, settings, placed if unplaced else None)
     mark = fingerprint(data)
-    state, log = _resume(out, config, trainer, seed, mark)
+    fresh = trainer.init(seed, None if start is None else start.params)
+    state, log = _resume(out, config, fresh, mark)
     _save_stats(out, data, np.concatenate(trained_on))
     data = jax.tree.map(jnp.asarray, data)
     rng = np.random.default_rng(seed)
     update = stage("pretraining by imitation", settings.steps)
-    start = int(state.step)
+    behind = int(state.step)
     for done in range(0, settings.steps, _CALL):
         end = min(done + _CALL, settings.steps)
-        # Drawn for the steps before `start` too: the numbers that follow depend on them.
+        # Drawn for the steps behind us too: the numbers that follow depend on them.
         picks = [
             pool[rng.integers(0, len(pool), (end - done, part.rows))]
             for part, pool in zip(sets, trained_on, strict=True)
         ]
-        if end <= start:
+        if end <= behind:
             continue
         key = jax.random.fold_in(jax.random.key(seed), done)
         state, parts = trainer.run(state, data, jnp.asarray(np.concatenate(picks, axis=1)), key)
@@ -256,10 +260,9 @@ def _finished(out: Path, config: RunConfig) -> dict[str, Any] | None:
 
 
 def _resume(
-    out: Path, config: RunConfig, trainer: Pretrainer, seed: int, mark: int
+    out: Path, config: RunConfig, state: Trained, mark: int
 ) -> tuple[Trained, list[dict[str, float]]]:
-    """State and log of the last checkpoint, or of a new run."""
-    state = trainer.init(seed)
+    """State and log of the last checkpoint, or a new run's own."""
     if not checkpoint_steps(out):
         config.save(out)
         return state, []
@@ -283,7 +286,7 @@ def _rest(state: Trained, mark: int) -> dict[str, Any]:
         # With a moving average that is the policy, and what is trained comes here.
         "actor": None if state.average is None else state.params.actor,
         "step": state.step,
-        "samples": np.uint32(mark),
+        "samples": jnp.asarray(np.uint32(mark)),
     }
 
 

@@ -40,7 +40,7 @@ class Trained(NamedTuple):
 class Pretrainer(NamedTuple):
     """What `make_pretrainer` returns."""
 
-    # (seed) -> Trained
+    # (seed, parameters to start from or None) -> Trained
     init: Any
     # (Trained, data, rows i32[steps, B], key) -> Trained, f32[2] mean flow loss and error in dm;
     # jitted, the state is donated.
@@ -71,8 +71,8 @@ def make_pretrainer(
     )
     imitation_loss = make_imitation_loss(config)
 
-    def init(seed: int) -> Trained:
-        params = init_params(config, seed)
+    def init(seed: int, start: Params | None) -> Trained:
+        params = init_params(config, seed) if start is None else start
         # A copy: the state is donated, and the same buffer cannot be donated twice.
         average = jax.tree.map(jnp.copy, params.actor) if settings.ema else None
         return Trained(params, optimizer.init(params.actor), average, jnp.zeros((), jnp.int32))

@@ -23,10 +23,10 @@ from vla_jax.distributed import check_same
 from vla_jax.imitation import ImitationConfig, Stage, imitate, pretrain
 from vla_jax.memory import MemoryPlan, available_bytes, plan_memory
 from vla_jax.memory_advice import check_plan, lighter_policies
-from vla_jax.models.agent import init_params, make_agent
+from vla_jax.models.agent import make_agent, param_shapes
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import Policy, RunConfig, load_policy
-from vla_jax.tokenizers import WordTokenizer
+from vla_jax.tokenizers import Tokenizer, WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
 
 # The paper's episode (5 Hz, 100 control steps) on a workspace that the arm reaches everywhere.
@@ -45,6 +45,7 @@ def pretrain_on(
     dataset: Path | None = None,
     cameras: tuple[str, str | None] | None = None,
     resume: bool = False,
+    init: Path | None = None,
     stage: Stage,
 ) -> dict[str, Any]:
     """Imitate an expert on scenes, a LeRobot dataset, or both; `out` becomes a run.
@@ -58,6 +59,7 @@ def pretrain_on(
         dataset: folder of a LeRobot v3.0 dataset.
         cameras: keys of its fixed and its wrist camera; by default told by their names.
         resume: continue the run in `out`.
+        init: a run whose policy to start from; its sizes and words take the place of `policy`.
 
     Raises:
         FileExistsError: if `out` holds something and `resume` is not asked for.
@@ -71,28 +73,47 @@ def pretrain_on(
     data = None if dataset is None else open_dataset(dataset)
     if not scenes and data is None:
         raise ValueError("nothing to learn from: give scenes, a dataset, or both")
+    start = None if init is None else load_policy(init)
+    if start is not None:
+        policy = start.config
     env = replace(env, image_size=policy.image_size, wrist_size=policy.wrist_size)
     texts = [p for s in scenes for p in s.task.paraphrases]
     if data is not None:
         texts += [task_words(task) for task in data.tasks.values()]
-        if scenes:
+        if scenes or start is not None:
             _check_fit(data, policy, env)
         else:
             policy, env = _adapt(data, policy, env)
-    tokenizer = WordTokenizer.from_phrases(texts)
-    policy = replace(policy, vocabulary=tokenizer.size)
+    tokenizer, words = _vocabulary(texts, policy, start)
+    if start is None:
+        policy = replace(policy, vocabulary=len(words) + 2)
     samples = None if data is None else _read(data, tokenizer, policy, cameras, stage)
-    common = (env, policy, tokenizer.words, settings, seed, Path(out), stage)
+    common = (env, policy, words, settings, seed, Path(out), stage)
     if not scenes:
         assert samples is not None
         part, _ = demonstration_set(
             samples, settings.dataset_rows, settings.heldout, seed, placed=False
         )
         found = {"episodes": len(np.unique(samples.source[:, 1])), "expert_success": None}
-        return imitate([part], found, *common)
+        return imitate([part], found, *common, start)
     world = build_env(settings.num_envs, env, backend=backend)
     batch = build_batch(scenes, tokenizer, backend=backend)
-    return pretrain(world, batch, world, batch, *common, samples)
+    return pretrain(world, batch, world, batch, *common, samples, start)
+
+
+def _vocabulary(
+    texts: Sequence[str], policy: PolicyConfig, start: Policy | None
+) -> tuple[Tokenizer, tuple[str, ...]]:
+    """Tokenizer and words: those of the policy to start from, or the texts' own."""
+    if start is not None:
+        return start.tokenizer, start.words
+    made = WordTokenizer.from_phrases(texts, policy.instruction_length)
+    if policy.pi0 is not None and made.size > policy.pi0.vocabulary:
+        raise ValueError(
+            f"the instructions have {made.size} words, the policy's embedding only "
+            f"{policy.pi0.vocabulary} rows"
+        )
+    return made, made.words
 
 
 def _check_fit(data: LeRobotDataset, policy: PolicyConfig, env: EnvConfig) -> None:
@@ -124,7 +145,7 @@ def _adapt(
 
 
 def _read(
-    data: LeRobotDataset, tokenizer: WordTokenizer, policy: PolicyConfig, cameras, stage: Stage
+    data: LeRobotDataset, tokenizer: Tokenizer, policy: PolicyConfig, cameras, stage: Stage
 ) -> Demonstrations:
     update = stage("reading the dataset", data.frames)
     return load_demonstrations(
@@ -232,7 +253,7 @@ def _planner(policy: Policy, env: Env, batch: SceneBatch) -> Callable[..., Memor
     def planner(settings: TrainConfig, config: PolicyConfig = policy.config) -> MemoryPlan:
         params = policy.params
         if config != policy.config:
-            params = jax.eval_shape(lambda: init_params(config, 0))
+            params = param_shapes(config)
         agent = make_agent(config, settings.flow)
         return plan_memory(agent, params, env, batch, settings, available=room)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import shutil
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from sim.env import EnvConfig
 from sim.randomize import Randomization
 from sim.types import Observation
 from vla_jax.checkpoint import load_checkpoint, read_json, write_json
-from vla_jax.models.agent import init_params, make_agent
+from vla_jax.models.agent import make_agent, param_shapes
 from vla_jax.models.config import PolicyConfig
 from vla_jax.rl.agent import Agent, Params
-from vla_jax.tokenizers import WordTokenizer
+from vla_jax.tokenizers import Tokenizer, WordTokenizer
 
 FORMAT = 1
+_PIECES = "tokenizer.model"
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,11 @@ class RunConfig:
     env: EnvConfig
     seed: int
     settings: dict[str, Any]
+    # SentencePiece model in place of the words.
+    pieces: Path | None = field(default=None, compare=False)
 
     def save(self, run: Path) -> None:
-        """Write `config.json`."""
+        """Write `config.json`, and `tokenizer.model` if there is one."""
         data = {
             "format": FORMAT,
             "policy": self.policy.to_json(),
@@ -41,6 +45,9 @@ class RunConfig:
             "seed": self.seed,
             "settings": self.settings,
         }
+        if self.pieces is not None and self.pieces.parent != Path(run):
+            Path(run).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.pieces, Path(run) / _PIECES)
         write_json(Path(run) / "config.json", data)
 
     @staticmethod
@@ -57,6 +64,7 @@ class RunConfig:
                 env=env_config(data["env"]),
                 seed=int(data["seed"]),
                 settings=dict(data["settings"]),
+                pieces=path.with_name(_PIECES) if path.with_name(_PIECES).exists() else None,
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}; restore it") from None
@@ -80,6 +88,7 @@ class Policy:
     words: tuple[str, ...]
     env: EnvConfig
     params: Params
+    pieces: Path | None = None  # SentencePiece model in place of the words
 
     @cached_property
     def agent(self) -> Agent:
@@ -87,8 +96,8 @@ class Policy:
         return make_agent(self.config)
 
     @cached_property
-    def tokenizer(self) -> WordTokenizer:
-        return WordTokenizer(self.words)
+    def tokenizer(self) -> Tokenizer:
+        return make_tokenizer(self.config, self.words, self.pieces)
 
     @cached_property
     def _act(self):
@@ -110,6 +119,16 @@ def load_policy(path: str | Path) -> Policy:
         if not (run / "config.json").exists() and (run / inner / "config.json").exists():
             run = run / inner
     config = RunConfig.load(run)
-    shapes = jax.eval_shape(lambda: init_params(config.policy, 0))
-    _, params, _ = load_checkpoint(run, shapes)
-    return Policy(config.policy, config.words, config.env, params)
+    _, params, _ = load_checkpoint(run, param_shapes(config.policy))
+    return Policy(config.policy, config.words, config.env, params, config.pieces)
+
+
+def make_tokenizer(
+    config: PolicyConfig, words: tuple[str, ...], pieces: Path | None = None
+) -> Tokenizer:
+    """A policy's tokenizer: of words, or SentencePiece's model file if there is one."""
+    if pieces is None:
+        return WordTokenizer(words, config.instruction_length)
+    from vla_jax.tokenizers_sentencepiece import SentencePieceTokenizer
+
+    return SentencePieceTokenizer(pieces, pi05=config.pi0 is not None and config.pi0.pi05)

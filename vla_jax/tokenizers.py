@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,20 @@ PAD, UNKNOWN = 0, 1
 ALIKE = 0.6
 
 
+class Tokenizer(Protocol):
+    """What environments need of a policy's tokenizer."""
+
+    length: int  # tokens of an instruction
+
+    def encode(self, phrase: str, length: int) -> np.ndarray:
+        """Token ids i32[length] of an instruction; ValueError if it is longer."""
+        ...
+
+    def encode_scenes(self, scenes: Sequence, length: int, phrases: int) -> np.ndarray:
+        """Every scene's wordings as i32[S, phrases, length]."""
+        ...
+
+
 class WordTokenizer:
     """A fixed vocabulary of lower-case words; ids 0 and 1 are padding and unknown words.
 
@@ -22,17 +37,20 @@ class WordTokenizer:
     (`generation.language.words`) is nearest, if that is near enough.
     """
 
-    def __init__(self, words: Sequence[str], alike: float = ALIKE):
-        """`alike`: least cosine at which a known noun stands in for an unseen one."""
+    def __init__(self, words: Sequence[str], length: int = 12, alike: float = ALIKE):
+        """`length`: words of an instruction. `alike`: least cosine at which a known noun stands in
+        for an unseen one."""
         self.words = tuple(words)
+        self.length = length
         self.alike = alike
         self._ids = {word: i + 2 for i, word in enumerate(self.words)}
         self._read = functools.cache(self._nearest)
 
     @staticmethod
-    def from_phrases(phrases: Iterable[str]) -> WordTokenizer:
+    def from_phrases(phrases: Iterable[str], length: int = 12) -> WordTokenizer:
         """The vocabulary of these phrases, sorted."""
-        return WordTokenizer(sorted({word for phrase in phrases for word in phrase.split()}))
+        words = sorted({word for phrase in phrases for word in phrase.split()})
+        return WordTokenizer(words, length)
 
     @property
     def size(self) -> int:

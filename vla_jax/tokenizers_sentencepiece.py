@@ -37,6 +37,7 @@ class SentencePieceTokenizer:
             ValueError: if the file is missing or no SentencePiece model.
         """
         self.pi05 = pi05
+        self.length = 200 if pi05 else 48  # tokens of a prompt
         self._model = _load(Path(path))
 
     @property

@@ -118,7 +118,9 @@ def fine_tune(
     else:
         state = init_train_state(*begin)
         if is_first():
-            RunConfig(policy.config, policy.words, env.config, seed, asdict(settings)).save(out)
+            RunConfig(
+                policy.config, policy.words, env.config, seed, asdict(settings), policy.pieces
+            ).save(out)
     log = MetricsLog(out, start, open_sinks(logs, out) if is_first() else (), write=is_first())
     progress = progress if is_first() else silent
     before = log.rows[-1]["wall_s"] if log.rows else 0.0

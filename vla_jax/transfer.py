@@ -19,7 +19,7 @@ from vla_jax.api import build_batch, build_env
 from vla_jax.evaluation import EvalResult, wilson_interval
 from vla_jax.pictures import contact_sheet
 from vla_jax.run import Policy
-from vla_jax.tokenizers import WordTokenizer
+from vla_jax.tokenizers import Tokenizer, WordTokenizer
 
 MOST_ENVS = 256
 Report = Callable[[int, int], None]
@@ -140,7 +140,7 @@ def _host() -> contextlib.AbstractContextManager[Any]:
 def _world(
     env_config: EnvConfig,
     scenes: Sequence[SceneSpec],
-    tokenizer: WordTokenizer,
+    tokenizer: Tokenizer,
     config: TransferConfig,
 ) -> TransferEnv:
     with _host():

@@ -6,6 +6,7 @@ and `run(args, progress) -> Outcome`, and if need be `AGAIN`: what to do after a
 
 from vla_jax.commands import (
     bench,
+    convert,
     demo,
     design,
     doctor,
@@ -17,4 +18,16 @@ from vla_jax.commands import (
     train,
 )
 
-COMMANDS = (demo, design, import_assets, inspect, pretrain, train, evaluate, render, bench, doctor)
+COMMANDS = (
+    demo,
+    design,
+    import_assets,
+    inspect,
+    pretrain,
+    train,
+    evaluate,
+    render,
+    convert,
+    bench,
+    doctor,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from vla_jax.commands.common import Outcome, add_backend, add_scenes, percent, positive
@@ -84,7 +85,15 @@ def _check_transfer(backend: str) -> None:
         raise ValueError(
             f"--domain transfer runs on MuJoCo's own engine, not on {backend}: leave --backend out"
         )
-    from sim.transfer import NO_OPENGL, find_opengl
-
+    try:
+        from sim.transfer import NO_OPENGL, find_opengl
+    except (AttributeError, ImportError, RuntimeError) as error:
+        way = os.environ.get("MUJOCO_GL")
+        if not way:
+            raise
+        raise ValueError(  # MuJoCo loads what the variable names when it is imported
+            f"MuJoCo cannot be loaded with MUJOCO_GL={way} ({error}): install it (Debian and "
+            "Ubuntu: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6) or unset MUJOCO_GL"
+        ) from None
     if find_opengl() is None:
         raise ValueError(NO_OPENGL)

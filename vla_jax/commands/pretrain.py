@@ -73,7 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vary the pictures while training: colours, and shifts of a few pixels",
     )
     parser.add_argument(
-        "--preset", default="tiny", help="size of the policy: tiny (default) or small"
+        "--preset",
+        default="tiny",
+        help="size of the policy: tiny (default, for a CPU), small, base, pi0 or pi05",
+    )
+    parser.add_argument(
+        "--init", type=Path, metavar="RUN", help="start from this run's policy (its size and words)"
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in -o")
     add_backend(parser)
@@ -115,6 +120,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
         dataset=args.dataset,
         cameras=_cameras(args.cameras),
         resume=args.resume,
+        init=args.init,
         stage=progress.stage,
     )
     solved, heldout = data["expert_success"], data["heldout_loss"]

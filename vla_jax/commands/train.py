@@ -49,6 +49,7 @@ PARTS = {
     "activations": "backward pass of a minibatch",
     "gathered": "parameters gathered from other devices",
     "step": "a step of the rollout: policy, renderer, physics",
+    "packing": "gaps between buffers",
     "other": "everything else",
 }
 AGAIN = "run the same command again with --resume to continue"

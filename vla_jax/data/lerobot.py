@@ -22,7 +22,7 @@ from vla_jax.data.lerobot_meta import EpisodeMeta, LeRobotDataset, inside, open_
 from vla_jax.data.optional import need
 from vla_jax.data.parquet import integers, open_parquet, read_table, vectors
 from vla_jax.data.video import VideoReader, decode_image
-from vla_jax.tokenizers import WordTokenizer
+from vla_jax.tokenizers import Tokenizer
 
 __all__ = ["LeRobotDataset", "load_demonstrations", "open_dataset", "read_episodes", "task_words"]
 
@@ -177,7 +177,7 @@ def task_words(text: str) -> str:
 
 def load_demonstrations(
     dataset: LeRobotDataset,
-    tokenizer: WordTokenizer,
+    tokenizer: Tokenizer,
     *,
     image_size: int,
     wrist_size: int,

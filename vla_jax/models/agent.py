@@ -41,7 +41,17 @@ def make_module(config: PolicyConfig, seed: int):
 
 def init_params(config: PolicyConfig, seed: int) -> Params:
     """Fresh parameters of the policy."""
+    if config.pi0 is not None:
+        from vla_jax.models.pi0 import fresh_params
+
+        return split_params(fresh_params(config, seed), config)
     return split_params(nnx.state(make_module(config, seed), nnx.Param), config)
+
+
+def param_shapes(config: PolicyConfig) -> Params:
+    """The shapes of the policy's parameters; nothing is allocated."""
+    module = nnx.eval_shape(lambda: make_module(config, 0))
+    return split_params(nnx.state(module, nnx.Param), config)
 
 
 def split_params(state: nnx.State, config: PolicyConfig) -> Params:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields, replace
 
 from sim.task import PRIVILEGED_SIZE
-
-if TYPE_CHECKING:
-    from vla_jax.models.pi0_config import Pi0Config
+from vla_jax.models.pi0_config import BASE, PI0, PI05, Pi0Config
 
 
 @dataclass(frozen=True)
@@ -89,10 +86,21 @@ class PolicyConfig:
             )
         pi0 = None
         if data["pi0"] is not None:
-            from vla_jax.models.pi0_config import Pi0Config
-
             pi0 = Pi0Config.from_json(data["pi0"])
         return PolicyConfig(**{**data, "noise_scale": tuple(data["noise_scale"]), "pi0": pi0})
+
+
+def _pi0_shaped(sizes: Pi0Config) -> PolicyConfig:
+    """A policy of π0's architecture that looks as sharply as its encoder does."""
+    return PolicyConfig(
+        image_size=sizes.vision.image,
+        wrist_size=sizes.vision.image,
+        instruction_length=sizes.max_tokens,
+        vocabulary=sizes.vocabulary,
+        # Normalized actions vary alike in every dimension.
+        noise_scale=(1.0,) * 7,
+        pi0=sizes,
+    )
 
 
 PRESETS = {
@@ -108,6 +116,9 @@ PRESETS = {
         heads=8,
         head_dim=32,
     ),
+    "base": _pi0_shaped(replace(BASE, max_tokens=12)),
+    "pi0": _pi0_shaped(PI0),
+    "pi05": _pi0_shaped(PI05),
 }
 
 

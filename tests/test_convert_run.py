@@ -1,0 +1,100 @@
+"""An openpi checkpoint becomes a run, sees and acts in a scene, is fine-tuned, and goes back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from pi0_samples import TINY, random_params
+from tiny_world import SETTINGS
+
+import vla_jax as vj
+from vla_jax.cli import main
+from vla_jax.convert import load_openpi, save_openpi
+from vla_jax.convert_run import checkpoint_from_run, run_from_checkpoint
+from vla_jax.models.pi0_config import NormStats
+from vla_jax.run import load_policy
+from vla_jax.train import fine_tune
+
+pytest.importorskip("sentencepiece")
+from test_sentencepiece import train
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+NORM = {
+    name: NormStats((0.1,) * size, (0.5,) * size, (-1.0,) * size, (1.0,) * size)
+    for name, size in (("state_norm", 12), ("action_norm", 7))
+}
+SMALL = replace(
+    TINY,
+    image_size=16,
+    wrist_size=16,
+    instruction_length=48,
+    pi0=replace(TINY.pi0, vocabulary=256, max_tokens=48),
+)
+WITH_STATS = replace(SMALL, pi0=replace(SMALL.pi0, **NORM))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pi0")
+    pieces = train(folder / "small.model")
+    save_openpi(random_params(WITH_STATS, 0.1), WITH_STATS, folder / "openpi")
+    told = run_from_checkpoint(folder / "openpi", folder / "run", SMALL, pieces)
+    assert told["normalized"]
+    return folder / "run"
+
+
+def test_the_run_holds_the_checkpoint(run, tmp_path):
+    """Parameters come back to the bit, with the statistics that were beside them."""
+    policy = load_policy(run)
+    assert policy.config.pi0 == WITH_STATS.pi0
+    checkpoint_from_run(run, tmp_path / "back")
+    there = load_openpi(run.parent / "openpi", WITH_STATS)
+    back = load_openpi(tmp_path / "back", WITH_STATS)
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), there, back)
+    heads = ("noise", "value_layers")
+    assert all(jax.tree.leaves({k: v for k, v in dict(same).items() if k not in heads}))
+
+
+@pytest.mark.slow
+def test_it_is_fine_tuned_like_any_policy(run, tmp_path):
+    """PPO trains π0 in generated scenes; the first ratio is 1, and every part of it moves."""
+    policy = load_policy(run)
+    env, batch = vj.make_env(
+        vj.design("put something in a container", n=2, seed=1),
+        num_envs=4,
+        backend="native",
+        image_size=16,
+        wrist_size=16,
+        episode_steps=8,
+        reward="shaped",
+        tokenizer=policy.tokenizer,
+    )
+    ppo = replace(SETTINGS.ppo, value_warmup=0, warmup_updates=1)
+    settings = replace(SETTINGS, iterations=1, ppo=ppo)
+    fine_tune(env, batch, policy, tmp_path / "tuned", settings, seed=0)
+    row = json.loads((tmp_path / "tuned" / "metrics.jsonl").read_text())
+    assert row["first_ratio_error"] < 1e-4 and row["skipped_updates"] == 0
+    tuned = load_policy(tmp_path / "tuned")
+    assert tuned.pieces == tmp_path / "tuned" / "tokenizer.model"
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), policy.params.actor, tuned.params.actor)
+    for part in ("vision", "language", "expert", "action_in", "time_in", "action_out", "noise"):
+        assert any(jax.tree.leaves(moved[part])), part
+    _, obs = env.reset(batch, jax.random.key(0))
+    assert np.isfinite(np.asarray(tuned.act(obs, jax.random.key(1)))).all()
+
+
+def test_complaints(run, tmp_path, capsys):
+    """What cannot be converted is told in a line, with exit status 2."""
+    out = str(tmp_path / "new")
+    assert main(["convert", str(run.parent / "openpi"), "-o", out]) == 2
+    assert "pass --tokenizer" in capsys.readouterr().err
+    pieces = ["--tokenizer", str(run / "tokenizer.model")]
+    assert main(["convert", str(run.parent / "openpi"), "-o", out, *pieces]) == 2
+    assert "does not fit this policy: " in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "nothing"), "-o", out, *pieces]) == 2
+    assert "nothing" in capsys.readouterr().err
