@@ -112,6 +112,7 @@ def test_defaults_are_those_of_the_library():
     train = TrainConfig()
     for name in ("iterations", "num_envs", "length"):
         assert getattr(args, name) == getattr(train, name)
+    assert args.minibatches == train.ppo.minibatches
     args = parser.parse_args(["pretrain", "--scenes", "s", "-o", "o"])
     known = {field.name for field in dataclasses.fields(ImitationConfig)}
     for name in {"chunks", "stills", "steps", "num_envs"} & known:

@@ -395,7 +395,7 @@ def test_resume_refuses_other_samples_and_settings(finished, tmp_path):
 def test_the_average_is_what_is_saved(finished):
     """The checkpoint's policy is the average of what was trained, which is beside it."""
     trainer = imitation_step.make_pretrainer(CONFIG, SETTINGS)
-    fresh = trainer.init(3)
+    fresh = trainer.init(3, None)
     _, policy, rest = load_checkpoint(finished[0], fresh.policy, imitation._rest(fresh, 0))
     gap = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), policy.actor, rest["actor"])
     assert 0.0 < max(jax.tree.leaves(gap)) < 0.1

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
+from generation.designer import design
+from generation.store import save_scenes
 from sim.types import Observation
 from tests.probes import Probe, ProbeBatch, ProbeOut, probe_agent, probe_params
-from vla_jax.liveness import count_flops, measure
+from vla_jax import pipeline
+from vla_jax.checkpoint import save_checkpoint
+from vla_jax.cli import main
 from vla_jax.memory import MemoryPlan, available_bytes, plan_memory, size_text
 from vla_jax.memory_advice import check_plan, fitting_envs, lighter_policies
-from vla_jax.models.agent import make_agent, param_shapes
+from vla_jax.models.agent import init_params, make_agent, param_shapes
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.pi0_config import PI0_TINY
+from vla_jax.pipeline import ENV
 from vla_jax.rl.agent import Params
 from vla_jax.rl.iteration import make_iteration, state_shapes
 from vla_jax.rl.ppo import PPOConfig
+from vla_jax.run import RunConfig
 from vla_jax.sharding import MeshConfig
+from vla_jax.tokenizers import WordTokenizer
 from vla_jax.train import TrainConfig
 
 MIB = 2**20
@@ -229,66 +236,37 @@ def test_this_machine_has_memory():
     assert room is None or room > MIB
 
 
-# Liveness -----------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A run that has learned nothing, and a scene for it."""
+    folder = tmp_path_factory.mktemp("start")
+    scenes = design(["put something in a container"], n=1, seed=0)
+    save_scenes(scenes, folder / "scenes")
+    words = WordTokenizer.from_phrases(scenes[0].task.paraphrases).words
+    RunConfig(SMALL, words, ENV, 0, {}).save(folder / "run")
+    save_checkpoint(folder / "run", 0, init_params(SMALL, 0))
+    return ["train", "--scenes", str(folder / "scenes"), "--init", str(folder / "run")]
 
 
-def peak_of(f: Any, *shapes: tuple[int, ...], donated: tuple[bool, ...] = ()) -> int:
-    """Bytes beyond the arguments of a function of float32 arrays."""
-    args = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return measure(jax.jit(f).trace(*args).jaxpr, donated).peak
+def test_the_command_prints_the_plan(start, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "plan_memory", lambda *a, **_: plan_of(settings_of()))
+    assert main([*start, "--plan", "--json", "--num-envs", "8", "--iterations", "5"]) == 0
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert data["fits"] and data["total_bytes"] == sum(data["parts"].values())
+    assert (data["scenes"], data["iterations"], data["env_steps"]) == (1, 5, 5 * 8 * 12 * 4)
+    assert (data["samples_per_iteration"], data["minibatch"]) == (96, 32)
+    assert data["parameter_bytes"] == 4 * data["parameters"] < data["optimizer_bytes"]
+    assert main([*start, "--plan"]) == 0
+    assert "on each device" in capsys.readouterr().out
 
 
-def test_arithmetic_needs_only_its_result():
-    assert peak_of(lambda x: (2.0 * x + 1.0) ** 2 - x, (100,)) == 400
-    assert peak_of(lambda x: (2.0 * x + 1.0) ** 2 - x, (100,), donated=(True,)) == 0
-    assert peak_of(lambda x: (2.0 * x).sum(), (100,)) == 4
+def test_the_command_refuses_what_does_not_fit(start, monkeypatch, capsys, tmp_path):
+    def planned(agent, params, env, batch, settings, *, available):
+        return replace(plan_of(settings_of()), total=settings.num_envs * 2**30, available=2**34)
 
-
-def test_products_live_until_they_are_used():
-    two = lambda x, w: (x @ w) @ w  # noqa: E731
-    assert peak_of(two, (10, 10), (10, 10)) == 800
-    three = lambda x, w: ((x @ w) @ w) @ w  # noqa: E731
-    assert peak_of(three, (10, 10), (10, 10)) == 800
-    kept = lambda x, w: ((y := x @ w) @ w) @ w + y  # noqa: E731
-    assert peak_of(kept, (10, 10), (10, 10)) == 1200
-
-
-def test_a_loop_stacks_its_results_and_keeps_its_carry_in_place():
-    def loop(x, w):
-        def step(x, _):
-            y = x @ w
-            return x + y, y
-
-        return jax.lax.scan(step, x, length=5)
-
-    assert peak_of(loop, (10, 10), (10, 10)) == 400 + 5 * 400 + 400
-    assert peak_of(loop, (10, 10), (10, 10), donated=(True, False)) == 5 * 400 + 400
-
-
-def test_a_carry_that_is_still_needed_is_copied():
-    def loop(x, w):
-        return jax.lax.scan(lambda x, _: (x + 1.0, x @ w), x, length=5)
-
-    assert peak_of(loop, (10, 10), (10, 10)) == 400 + 5 * 400 + 400 + 400
-
-
-def test_the_place_of_a_copied_carry_holds_other_buffers():
-    def loop(x, w):
-        def step(x, _):
-            y = jnp.tanh(x @ w) @ w  # in the place of x, of which a copy is in use
-            z = x @ y
-            return x + y.sum(), z
-
-        return jax.lax.scan(step, x, length=5)
-
-    matrix = jax.ShapeDtypeStruct((40, 40), jnp.float32)
-    jaxpr = jax.jit(loop).trace(matrix, matrix).jaxpr
-    assert measure(jaxpr).peak < measure(jaxpr, reuse=False).peak
-
-
-def test_flops_of_loops_count_every_iteration():
-    def loop(x, w):
-        return jax.lax.scan(lambda x, _: (x @ w, None), x, length=5)[0] @ w
-
-    jaxpr = jax.make_jaxpr(loop)(np.zeros((3, 4), np.float32), np.zeros((4, 4), np.float32))
-    assert count_flops(jaxpr) == 6 * 2 * 3 * 4 * 4
+    monkeypatch.setattr(pipeline, "plan_memory", planned)
+    assert main([*start, "-o", str(tmp_path / "run"), "--num-envs", "64"]) == 2
+    text = capsys.readouterr().err.splitlines()[-1]
+    assert "needs 64.0 GiB per device, 16.0 GiB available" in text
+    assert text.endswith("try --num-envs 16 (→ 16.0 GiB)")
+    assert not (tmp_path / "run").exists()

@@ -16,6 +16,7 @@ from sim.env import Env, EnvConfig
 from sim.randomize import Randomization
 from sim.scene_batch import SceneBatch
 from vla_jax.api import build_batch, build_env
+from vla_jax.config import settle
 from vla_jax.data.demonstrations import Demonstrations
 from vla_jax.data.lerobot import LeRobotDataset, load_demonstrations, open_dataset, task_words
 from vla_jax.data.samples import demonstration_set
@@ -23,7 +24,7 @@ from vla_jax.distributed import check_same
 from vla_jax.imitation import ImitationConfig, Stage, imitate, pretrain
 from vla_jax.memory import MemoryPlan, available_bytes, plan_memory
 from vla_jax.memory_advice import check_plan, lighter_policies
-from vla_jax.models.agent import make_agent, param_shapes
+from vla_jax.models.agent import make_agent, param_shapes, sort_params
 from vla_jax.models.config import PolicyConfig
 from vla_jax.run import Policy, RunConfig, load_policy
 from vla_jax.tokenizers import Tokenizer, WordTokenizer
@@ -168,30 +169,51 @@ def train_on(
     seed: int,
     *,
     resume: bool = False,
+    changes: Sequence[str] = (),
+    logs: Sequence[str] = (),
     backend: str = "auto",
     progress: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
     """Fine-tune the policy of run `init` on scenes; see `train.fine_tune`.
+
+    `changes` to the policy's settings leave its parameters' shapes alone, see `changed`.
 
     Raises:
         FileExistsError: if `out` holds something and `resume` is not asked for.
         ValueError: if there is nothing to resume, the run was started with other settings, the
             processes of the run were, or it does not fit the memory.
     """
+    policy = changed(load_policy(init), changes)
     if resume:
-        _check_resume(out, settings, seed)
+        _check_resume(out, policy, settings, seed)
     else:
         _must_be_new(out)
     ids = [scene.id for scene in scenes]
-    check_same(f"{ids} {settings} {seed} {resume}", "scenes or settings")
-    policy = load_policy(init)
+    check_same(f"{ids} {settings} {changes} {seed} {resume}", "scenes or settings")
     env = build_env(settings.num_envs, policy.env, backend=backend)
     batch = build_batch(scenes, policy.tokenizer, backend=backend)
     check_memory(policy, env, batch, settings)
-    return fine_tune(env, batch, policy, Path(out), settings, seed, progress)
+    return fine_tune(
+        env, batch, policy, Path(out), settings, seed, progress, scene_ids=ids, logs=logs
+    )
 
 
-def _check_resume(out: Path, settings: TrainConfig, seed: int) -> None:
+def changed(policy: Policy, changes: Sequence[str]) -> Policy:
+    """A policy with other settings (see `config.settle`) and the same parameters.
+
+    Raises:
+        ValueError: an unknown setting, or one that would need other parameters.
+    """
+    config = settle(policy.config, changes)
+    params = sort_params(policy.params, config)
+    flat, structure = jax.tree.flatten(params)
+    wanted, needed = jax.tree.flatten(param_shapes(config))
+    if structure != needed or [x.shape for x in flat] != [x.shape for x in wanted]:
+        raise ValueError(f"{list(changes)} would need other parameters: pretrain such a policy")
+    return replace(policy, config=config, params=params)
+
+
+def _check_resume(out: Path, policy: Policy, settings: TrainConfig, seed: int) -> None:
     """ValueError unless `out` is a run of these settings; it may have been killed at any time."""
     if not (Path(out) / "config.json").exists():
         raise ValueError(f"{out} has no run to resume: start it without --resume")
@@ -202,7 +224,7 @@ def _check_resume(out: Path, settings: TrainConfig, seed: int) -> None:
         {name: value for name, value in found.items() if name not in free}
         for found in (before.settings, asdict(settings))
     ]
-    if same[0] != same[1] or before.seed != seed:
+    if same[0] != same[1] or before.seed != seed or before.policy != policy.config:
         raise ValueError(
             f"{out} was started with other settings or another seed: resume it with the same"
         )

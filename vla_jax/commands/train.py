@@ -69,6 +69,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--minibatches", 3, "parts of an iteration to learn from in turn (default %(default)s)"),
     ):
         parser.add_argument(option, type=positive, default=default, metavar="N", help=text)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change any other setting, for instance ppo.learning_rate=5e-5, ppo.reduction=mean, "
+        "flow.kind=sde, on_nan=stop, policy.flow_steps=4 or policy.freeze=vision; may be repeated; "
+        "an unknown name lists those there are",
+    )
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="WHERE",
+        help="log metrics there too: tensorboard or wandb; may be repeated",
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in -o")
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     add_backend(parser)
@@ -108,11 +124,13 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     if not args.plan:
         _check_out(args.out, args.resume)
     from generation.store import load_scenes
+    from vla_jax.config import settle
     from vla_jax.pipeline import train_on
     from vla_jax.rl.ppo import PPOConfig
     from vla_jax.sharding import MeshConfig
     from vla_jax.train import TrainConfig
 
+    ours, theirs = _split(args.set)
     settings = TrainConfig(
         iterations=args.iterations,
         num_envs=args.num_envs,
@@ -120,9 +138,10 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
         ppo=PPOConfig(minibatches=args.minibatches),
         mesh=MeshConfig(args.mesh_data or -1, args.mesh_fsdp),
     )
+    settings = settle(settings, ours)
     scenes = load_scenes(args.scenes)
     if args.plan:
-        return _plan(args, scenes, settings)
+        return _plan(args, scenes, settings, theirs)
     stage = progress.stage("fine-tuning by PPO", args.iterations)
     data = train_on(
         scenes,
@@ -131,6 +150,8 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
         settings,
         args.seed,
         resume=args.resume,
+        changes=theirs,
+        logs=args.log,
         backend=args.backend,
         progress=stage.callback,
     )
@@ -140,6 +161,13 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
         f"policy in {args.out}"
     )
     return Outcome(data | {"dir": str(args.out)}, text)
+
+
+def _split(assignments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Settings of the training, and those of the policy without their prefix."""
+    prefix = "policy."
+    theirs = [text.removeprefix(prefix) for text in assignments if text.startswith(prefix)]
+    return [text for text in assignments if not text.startswith(prefix)], theirs
 
 
 def _check_out(out: Path | None, resume: bool) -> None:
@@ -155,12 +183,17 @@ def _check_out(out: Path | None, resume: bool) -> None:
     check_new_folder(out)
 
 
-def _plan(args: argparse.Namespace, scenes: Sequence[SceneSpec], settings: TrainConfig) -> Outcome:
+def _plan(
+    args: argparse.Namespace,
+    scenes: Sequence[SceneSpec],
+    settings: TrainConfig,
+    changes: Sequence[str],
+) -> Outcome:
     from vla_jax.memory import size_text
-    from vla_jax.pipeline import plan
+    from vla_jax.pipeline import changed, plan
     from vla_jax.run import load_policy
 
-    data = plan(load_policy(args.init), scenes, settings, backend=args.backend)
+    data = plan(changed(load_policy(args.init), changes), scenes, settings, backend=args.backend)
     room = data["available_bytes"]
     available = "" if room is None else f" of {size_text(room)} available"
     parts = sorted(data["parts"].items(), key=lambda part: -part[1])
