@@ -11,7 +11,13 @@ import pytest
 
 from sim.types import Observation
 from vla_jax.imitation import ImitationConfig, vary_words
-from vla_jax.models.agent import init_params, make_agent, make_imitation_loss, merger
+from vla_jax.models.agent import (
+    init_params,
+    make_agent,
+    make_imitation_loss,
+    merger,
+    sort_params,
+)
 from vla_jax.models.config import PolicyConfig, get_config
 from vla_jax.models.vision import (
     blocks_of,
@@ -204,3 +210,44 @@ def test_config_round_trip_and_complaints():
         PolicyConfig.from_json(CONFIG.to_json() | {"colour": 1})
     with pytest.raises(ValueError, match="unknown policy preset 'huge'"):
         get_config("huge")
+
+
+def test_unseen_nouns_are_read_as_the_nearest_known_one():
+    """A griddle is read as a saucepan, a pail as a bowl; other unknown words stay unknown."""
+    tokenizer = WordTokenizer(["apple", "bowl", "in", "put", "saucepan", "the"])
+    read = tokenizer.word_id
+    assert read("griddle") == read("saucepan") and read("pail") == read("bowl")
+    assert read("pear") == read("apple")
+    assert [read(word) for word in ("upon", "lay", "screwdriver", "xyzzy")] == [UNKNOWN] * 4
+    exact = WordTokenizer(tokenizer.words, alike=1.1)
+    assert exact.word_id("griddle") == UNKNOWN
+    phrase = "put the pear in the pail"
+    np.testing.assert_array_equal(
+        tokenizer.encode(phrase, 8), exact.encode("put the apple in the bowl", 8)
+    )
+
+
+def test_frozen_vision_keeps_the_policy_and_its_eyes(params, obs):
+    """Sorted by another rule the policy acts alike; its eyes are no longer trained."""
+    frozen = replace(CONFIG, freeze="vision")
+    sorted_ = sort_params(params, frozen)
+    assert set(sorted_.frozen) >= {"scene_eye", "wrist_eye", "language"}
+    assert not set(sorted_.actor) & set(sorted_.frozen)
+    assert jax.tree.structure(sort_params(sorted_, CONFIG)) == jax.tree.structure(params)
+    key = jax.random.key(0)
+    act = [
+        jax.jit(make_agent(c).act)(p, obs, key) for c, p in ((CONFIG, params), (frozen, sorted_))
+    ]
+    np.testing.assert_array_equal(*act)
+
+
+def test_bfloat16_arithmetic(params, obs):
+    """Actions agree with float32's to bfloat16's precision; likelihoods are float32 and repeat."""
+    agent = make_agent(replace(CONFIG, dtype="bfloat16"))
+    key = jax.random.key(0)
+    low = jax.jit(agent.act)(params, obs, key)
+    np.testing.assert_allclose(low, jax.jit(make_agent(CONFIG).act)(params, obs, key), atol=0.03)
+    chain, log_prob = jax.jit(agent.sample)(params, obs, key)
+    again, _, _ = jax.jit(agent.evaluate)(params, obs, chain, jnp.zeros((6, 16)))
+    assert low.dtype == log_prob.dtype == chain.x.dtype == jnp.float32
+    np.testing.assert_allclose(again, log_prob, atol=0.05)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_policy import CONFIG
 from tiny_world import SETTINGS, make_world, timeless
 
+from sim.state import EnvConfig
 from vla_jax.checkpoint import load_checkpoint, save_checkpoint
 from vla_jax.evaluation import run_evaluation, wilson_interval
 from vla_jax.models.agent import init_params
-from vla_jax.run import RunConfig, load_policy
+from vla_jax.pipeline import check_resume
+from vla_jax.run import Policy, RunConfig, load_policy
+from vla_jax.sharding import MeshConfig
 from vla_jax.train import fine_tune
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -90,6 +94,19 @@ def test_checkpoint_of_another_shape_is_named(tmp_path):
         load_checkpoint(tmp_path, {"a": jnp.zeros(4), "b": jnp.zeros(2), "new": jnp.zeros(1)})
     for fact in ("a is (3,), expected (4,)", "lacks new", "unexpected old"):
         assert fact in str(error.value)
+
+
+def test_what_may_change_when_a_run_is_resumed(tmp_path):
+    """More iterations and another mesh; a run killed before its first checkpoint starts over."""
+    policy = Policy(CONFIG, ("put",), EnvConfig(), init_params(CONFIG, 0))
+    with pytest.raises(ValueError, match="no run to resume"):
+        check_resume(tmp_path, policy, SETTINGS, 5)
+    RunConfig(CONFIG, ("put",), EnvConfig(), 5, asdict(SETTINGS)).save(tmp_path)
+    longer = replace(SETTINGS, iterations=9, mesh=MeshConfig(fsdp=2))
+    check_resume(tmp_path, policy, longer, 5)
+    for settings, seed in ((replace(longer, length=4), 5), (longer, 6)):
+        with pytest.raises(ValueError, match="other settings or another seed"):
+            check_resume(tmp_path, policy, settings, seed)
 
 
 def test_bad_run_folders(tmp_path):

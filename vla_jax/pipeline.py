@@ -185,7 +185,7 @@ def train_on(
     """
     policy = changed(load_policy(init), changes)
     if resume:
-        _check_resume(out, policy, settings, seed)
+        check_resume(out, policy, settings, seed)
     else:
         _must_be_new(out)
     ids = [scene.id for scene in scenes]
@@ -213,7 +213,7 @@ def changed(policy: Policy, changes: Sequence[str]) -> Policy:
     return replace(policy, config=config, params=params)
 
 
-def _check_resume(out: Path, policy: Policy, settings: TrainConfig, seed: int) -> None:
+def check_resume(out: Path, policy: Policy, settings: TrainConfig, seed: int) -> None:
     """ValueError unless `out` is a run of these settings; it may have been killed at any time."""
     if not (Path(out) / "config.json").exists():
         raise ValueError(f"{out} has no run to resume: start it without --resume")
