@@ -16,7 +16,6 @@ from orbax.checkpoint import PyTreeCheckpointer
 from orbax.checkpoint import v1 as ocp
 from pi0_samples import TINY, TINY05, random_params
 
-from vla_jax import convert_read
 from vla_jax.convert import (
     join,
     load_openpi,
@@ -24,12 +23,13 @@ from vla_jax.convert import (
     read_norm_stats,
     save_openpi,
 )
-from vla_jax.convert_names import openpi_names, paligemma_names
-from vla_jax.convert_read import place
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.lora import merge_lora
 from vla_jax.models.pi0 import abstract_params, fresh_params
 from vla_jax.models.pi0_config import PI0_TINY, LoraConfig, NormStats
+from vla_jax.openpi import read as convert_read
+from vla_jax.openpi.names import openpi_names, paligemma_names
+from vla_jax.openpi.read import place
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

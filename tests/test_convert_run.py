@@ -14,8 +14,8 @@ from tiny_world import SETTINGS
 import vla_jax as vj
 from vla_jax.cli import main
 from vla_jax.convert import load_openpi, save_openpi
-from vla_jax.convert_run import checkpoint_from_run, run_from_checkpoint
 from vla_jax.models.pi0_config import NormStats
+from vla_jax.openpi.runs import checkpoint_from_run, run_from_checkpoint
 from vla_jax.run import load_policy
 from vla_jax.train import fine_tune
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vla_jax.liveness import count_flops, measure
+from vla_jax.planning.liveness import count_flops, measure
 
 
 def peak_of(f: Any, *shapes: tuple[int, ...], donated: tuple[bool, ...] = ()) -> int:

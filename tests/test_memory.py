@@ -19,11 +19,11 @@ from vla_jax import pipeline
 from vla_jax.checkpoint import save_checkpoint
 from vla_jax.cli import main
 from vla_jax.memory import MemoryPlan, available_bytes, plan_memory, size_text
-from vla_jax.memory_advice import check_plan, fitting_envs, lighter_policies
 from vla_jax.models.agent import init_params, make_agent, param_shapes
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.pi0_config import PI0_TINY
 from vla_jax.pipeline import ENV
+from vla_jax.planning.advice import check_plan, fitting_envs, lighter_policies
 from vla_jax.rl.agent import Params
 from vla_jax.rl.iteration import make_iteration, state_shapes
 from vla_jax.rl.ppo import PPOConfig

@@ -15,13 +15,13 @@ from pi0_samples import TINY, TINY05, random_params
 
 from sim.types import Observation
 from vla_jax.convert import join
-from vla_jax.convert_names import openpi_names
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.gemma import rms_norm
 from vla_jax.models.lora import make_kernel, merge_lora
 from vla_jax.models.pi0 import Pi0, abstract_params
 from vla_jax.models.pi0_config import PI0_TINY, LoraConfig, Pi0Config
 from vla_jax.models.siglip import layer_norm, resize_with_pad
+from vla_jax.openpi.names import openpi_names
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

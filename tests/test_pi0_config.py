@@ -12,7 +12,6 @@ from flax import nnx
 from pi0_samples import TINY
 
 from vla_jax.convert import join
-from vla_jax.convert_names import openpi_names
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.pi0 import Pi0, abstract_params
 from vla_jax.models.pi0_config import (
@@ -27,6 +26,7 @@ from vla_jax.models.pi0_config import (
 )
 from vla_jax.models.pi0_data import normalize, say_state, unnormalize
 from vla_jax.models.siglip import resize_with_pad
+from vla_jax.openpi.names import openpi_names
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

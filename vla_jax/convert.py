@@ -22,12 +22,12 @@ import numpy as np
 from flax import nnx
 from orbax.checkpoint import PyTreeCheckpointer
 
-from vla_jax.convert_names import lora_names, openpi_names, paligemma_names
-from vla_jax.convert_read import Leaf, check_leaves, npz_leaves, orbax_leaves, place, with_lora
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.lora import merge_lora
 from vla_jax.models.pi0 import Sharding, abstract_params, check, fresh_params
 from vla_jax.models.pi0_config import NormStats
+from vla_jax.openpi.names import lora_names, openpi_names, paligemma_names
+from vla_jax.openpi.read import Leaf, check_leaves, npz_leaves, orbax_leaves, place, with_lora
 
 # Bytes of norm_stats.json; real ones have a few thousand.
 _LARGEST_STATS = 1 << 24

@@ -1,7 +1,7 @@
 """The memory plan: what a training run needs on every device, from shapes alone.
 
-Nothing is allocated and nothing compiled: the iteration is traced, and `vla_jax.liveness` finds its
-worst moment. On several devices that is done for the rows of one device; what lies in parts is
+Nothing is allocated and nothing compiled: the iteration is traced, and `planning.liveness` finds
+its worst moment. On several devices that is done for the rows of one device; what lies in parts is
 divided, and what has to be gathered to be used is added.
 """
 
@@ -14,15 +14,15 @@ from typing import Any
 
 import jax
 
-from vla_jax.liveness import Usage, count_flops, measure
+from vla_jax.planning.liveness import Usage, count_flops, measure
 from vla_jax.rl.agent import Agent, Params
 from vla_jax.rl.iteration import TrainState, make_iteration, state_shapes
 from vla_jax.sharding import MeshConfig
 from vla_jax.train import TrainConfig
 
 PHASES = ("rollout", "update", "critic")
-# XLA places buffers of many sizes and lifetimes in one block, with gaps between them: 2 to 7 % of
-# what is alive at the worst moment, on all sizes compared with its own account.
+# XLA places buffers of many sizes and lifetimes in one block, with gaps between them: 2 to 6 % of
+# what is alive at the worst moment on the sizes compared with its own account, none on one.
 _PACKING = 0.04
 
 

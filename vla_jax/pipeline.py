@@ -23,9 +23,9 @@ from vla_jax.data.samples import demonstration_set
 from vla_jax.distributed import check_same
 from vla_jax.imitation import ImitationConfig, Stage, imitate, pretrain
 from vla_jax.memory import MemoryPlan, available_bytes, plan_memory
-from vla_jax.memory_advice import check_plan, lighter_policies
 from vla_jax.models.agent import make_agent, param_shapes, sort_params
 from vla_jax.models.config import PolicyConfig
+from vla_jax.planning.advice import check_plan, lighter_policies
 from vla_jax.run import Policy, RunConfig, load_policy
 from vla_jax.tokenizers import Tokenizer, WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
@@ -259,7 +259,7 @@ def plan(
 
 
 def check_memory(policy: Policy, env: Env, batch: SceneBatch, settings: TrainConfig) -> None:
-    """ValueError with advice unless a run fits the memory of its devices; see `memory_advice`."""
+    """ValueError with advice unless a run fits the memory of its devices; see `planning.advice`."""
     planner = _planner(policy, env, batch)
     variants = {
         text: functools.partial(planner, settings, config)

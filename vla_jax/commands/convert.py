@@ -40,8 +40,8 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
         raise FileNotFoundError(2, "no such file or folder", str(args.source))
     if not args.to_openpi and args.tokenizer is None:
         raise ValueError("π0 reads its instructions with PaliGemma's tokenizer: pass --tokenizer")
-    from vla_jax.convert_run import checkpoint_from_run, run_from_checkpoint
     from vla_jax.models.config import get_config
+    from vla_jax.openpi.runs import checkpoint_from_run, run_from_checkpoint
 
     update = progress.stage("converting", 1)
     if args.to_openpi:

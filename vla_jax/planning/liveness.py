@@ -1,6 +1,6 @@
 """How much memory a traced program will need at its worst moment, without compiling it.
 
-A buffer (`vla_jax.fused`) lives from the operation that writes it to the last one that reads it,
+A buffer (`planning.fused`) lives from the operation that writes it to the last one that reads it,
 directly or through fused arithmetic. Operations run in the order of the program. Loops keep their
 carry in place where the dependencies allow it. benchmarks/memory.py holds all this against XLA's
 own account.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vla_jax.fused import Node, Program, array_bytes, inlined
+from vla_jax.planning.fused import Node, Program, array_bytes, inlined
 
 # Bytes, and the first and last operation in which they are taken.
 Span = tuple[int, int, int]

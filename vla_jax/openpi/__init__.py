@@ -1,0 +1,1 @@
+"""Checkpoints of openpi and PaliGemma: names, reading, and runs made of them."""

@@ -1,0 +1,1 @@
+"""What a training run needs, found from its traced program."""
