@@ -23,7 +23,7 @@ from vla_jax.pipeline import ENV
 from vla_jax.train import TrainConfig
 
 PROMPT = "put the banana in the blue bowl"
-NAMES = "demo design import inspect pretrain train eval render bench doctor".split()
+NAMES = "demo design import inspect pretrain train eval render convert bench doctor".split()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -99,7 +99,7 @@ def test_checkpoint_of_another_shape_is_named(tmp_path):
 def test_what_may_change_when_a_run_is_resumed(tmp_path):
     """More iterations and another mesh; a run killed before its first checkpoint starts over."""
     policy = Policy(CONFIG, ("put",), EnvConfig(), init_params(CONFIG, 0))
-    with pytest.raises(ValueError, match="no run to resume"):
+    with pytest.raises(ValueError, match="config.json is missing"):
         check_resume(tmp_path, policy, SETTINGS, 5)
     RunConfig(CONFIG, ("put",), EnvConfig(), 5, asdict(SETTINGS)).save(tmp_path)
     longer = replace(SETTINGS, iterations=9, mesh=MeshConfig(fsdp=2))

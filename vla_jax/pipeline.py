@@ -183,11 +183,13 @@ def train_on(
         ValueError: if there is nothing to resume, the run was started with other settings, the
             processes of the run were, or it does not fit the memory.
     """
+    if not resume:
+        _must_be_new(out)
+    elif not (Path(out) / "config.json").exists():
+        raise ValueError(f"{out} has no run to resume: start it without --resume")
     policy = changed(load_policy(init), changes)
     if resume:
         check_resume(out, policy, settings, seed)
-    else:
-        _must_be_new(out)
     ids = [scene.id for scene in scenes]
     check_same(f"{ids} {settings} {changes} {seed} {resume}", "scenes or settings")
     env = build_env(settings.num_envs, policy.env, backend=backend)
@@ -215,8 +217,6 @@ def changed(policy: Policy, changes: Sequence[str]) -> Policy:
 
 def check_resume(out: Path, policy: Policy, settings: TrainConfig, seed: int) -> None:
     """ValueError unless `out` is a run of these settings; it may have been killed at any time."""
-    if not (Path(out) / "config.json").exists():
-        raise ValueError(f"{out} has no run to resume: start it without --resume")
     before = RunConfig.load(out)
     # More iterations make it longer, and another mesh makes it faster; it stays the same run.
     free = ("iterations", "mesh")
