@@ -11,7 +11,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test slow lint format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -21,8 +21,13 @@ setup: $(VENV)/.ready-dev ## install everything that developers need into .venv
 demo: $(VENV)/.ready ## the whole pipeline in small: sentences to a fine-tuned policy and a report
 	$(BIN)/vla-jax demo --out $(OUT)
 
-test: $(VENV)/.ready-dev ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.ready-dev ## run the tests, but for the slow ones
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+slow: $(VENV)/.ready-dev ## run the slow tests
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev ## check style and types
 	$(BIN)/ruff check .
