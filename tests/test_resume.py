@@ -38,6 +38,7 @@ def kill_when(run: Path, moment: Callable[[], bool], delay: float = 0.0) -> None
     process.communicate()
 
 
+@pytest.mark.slow
 def test_killed_run_ends_as_if_it_was_not(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     again = {"cache": tmp_path / "compiled"}
