@@ -3,7 +3,8 @@
 Demonstrations in a few narrow scenes make a baseline; PPO fine-tunes it on N generated scenes;
 both are judged on the training scenes, on unseen scenes, on unseen objects, and in the transfer
 domain (arXiv 2603.18532, sections 4 and 5). Every part leaves a file when it is done, a stopped run
-goes on to the same bits, and what parts share (scenes, baseline) is made once.
+goes on to the same bits, and what parts share (scenes, baseline) is made once. What has been
+measured (`eval/`, with the `metrics.jsonl` of its run) needs no policy any more.
 
 Parts: main (before and after), diversity (success against N), transfer (with and without domain
 randomization in training), ablations. `--save` appends the rows to benchmarks/results/paper.jsonl
@@ -58,6 +59,10 @@ class Variant:
     chunk: int = 0
 
 
+# What imitation made; it is not fine-tuned.
+BASELINE = Variant("baseline", scenes=0, iterations=0)
+
+
 class Experiment:
     """A folder with everything that has been made of the experiment so far."""
 
@@ -97,9 +102,11 @@ class Experiment:
             )
         return load_policy(folder)
 
-    def train(self, variant: Variant) -> Policy:
-        """The fine-tuned policy of a variant."""
+    def policy(self, variant: Variant) -> Policy:
+        """The fine-tuned policy of a variant, or the baseline."""
         size, folder = self.size, self.out / "runs" / variant.name
+        if variant is BASELINE:
+            return self.baseline()
         start = self.baseline(variant.chunk)
         config = dataclasses.replace(start.config, **dict(variant.policy))
         start = dataclasses.replace(start, config=config, params=sort_params(start.params, config))
@@ -122,11 +129,12 @@ class Experiment:
             )
         return load_policy(folder)
 
-    def evaluate(self, name: str, policy: Policy, test_set: str) -> dict[str, Any]:
-        """Success of a policy on a test set, in the domain of training."""
-        path, size = self.out / "eval" / f"{name}.{test_set}.json", self.size
+    def evaluate(self, variant: Variant, test_set: str) -> dict[str, Any]:
+        """Success of a variant on a test set, in the domain of training."""
+        path, size = self.out / "eval" / f"{variant.name}.{test_set}.json", self.size
         if not path.exists():
-            stage = self.progress.stage(f"{name} on {test_set}", size.episodes)
+            policy = self.policy(variant)
+            stage = self.progress.stage(f"{variant.name} on {test_set}", size.episodes)
             result = run_evaluation(
                 self.world.env(min(256, size.episodes), DOMAINS["paper"], policy.config.chunk),
                 policy.agent,
@@ -140,14 +148,14 @@ class Experiment:
             write_json(path, result.to_json())
         return read_json(path)
 
-    def transfer(self, name: str, policy: Policy, test_set: str) -> dict[str, Any]:
-        """Success of a policy on a test set, in the transfer domain."""
+    def transfer(self, variant: Variant, test_set: str) -> dict[str, Any]:
+        """Success of a variant on a test set, in the transfer domain."""
         from vla_jax.transfer import run_transfer
 
-        path = self.out / "eval" / f"{name}.{test_set}.transfer.json"
+        path = self.out / "eval" / f"{variant.name}.{test_set}.transfer.json"
         if not path.exists():
-            count = self.size.transfer_episodes
-            stage = self.progress.stage(f"{name} in the transfer domain", count)
+            policy, count = self.policy(variant), self.size.transfer_episodes
+            stage = self.progress.stage(f"{variant.name} on {test_set}, other domain", count)
             result = run_transfer(
                 policy,
                 self.world.scenes[test_set],
@@ -187,12 +195,8 @@ def _claim(out: Path, size: Size, seed: int) -> None:
 def main_part(lab: Experiment) -> list[common.Row]:
     """Before and after fine-tuning on all training scenes."""
     rows = []
-    before, after = lab.baseline(), lab.train(lab.whole())
     for test_set in TEST_SETS:
-        results = [
-            lab.evaluate(name, policy, test_set)
-            for name, policy in (("baseline", before), ("main", after))
-        ]
+        results = [lab.evaluate(variant, test_set) for variant in (BASELINE, lab.whole())]
         rows.append(_compared("paper.main", results, test_set=test_set, **_cost(lab, "main")))
     return rows
 
@@ -200,12 +204,11 @@ def main_part(lab: Experiment) -> list[common.Row]:
 def diversity_part(lab: Experiment) -> list[common.Row]:
     """Zero-shot success against the number of training scenes, at one budget."""
     rows = []
-    for count in lab.size.counts:
-        for seed in lab.size.seeds:
+    for seed in lab.size.seeds:
+        for count in lab.size.counts:
             variant = _diverse(lab, count, seed)
-            policy = lab.train(variant)
             for test_set in TEST_SETS:
-                result = lab.evaluate(variant.name, policy, test_set)
+                result = lab.evaluate(variant, test_set)
                 fields = {"scenes": count, "seed": seed, "test_set": test_set}
                 rows.append(_row("paper.diversity", result, **fields, **_cost(lab, variant.name)))
     return rows
@@ -217,21 +220,18 @@ def _diverse(lab: Experiment, count: int, seed: int) -> Variant:
 
 def transfer_part(lab: Experiment) -> list[common.Row]:
     """The transfer domain: what training's randomization is worth there."""
-    usual = _diverse(lab, lab.size.train_scenes, lab.size.seeds[0])
-    policies = {
-        "baseline": lab.baseline(),
-        "none": lab.train(lab.short("domain_none", domain="none")),
-        "paper": lab.train(usual),
-        "full": lab.train(lab.short("domain_full", domain="full")),
-        "main": lab.train(lab.whole()),
+    variants = {
+        "baseline": BASELINE,
+        "main": lab.whole(),
+        "none": lab.short("domain_none", domain="none"),
+        "paper": _diverse(lab, lab.size.train_scenes, lab.size.seeds[0]),
+        "full": lab.short("domain_full", domain="full"),
     }
-    names = {"paper": usual.name, "none": "domain_none", "full": "domain_full"}
     rows = []
-    for kind, policy in policies.items():
+    for kind, variant in variants.items():
         for test_set in ("unseen_scenes", "unseen_objects"):
-            name = names.get(kind, kind)
             for domain, judge in (("train", lab.evaluate), ("transfer", lab.transfer)):
-                result = judge(name, policy, test_set)
+                result = judge(variant, test_set)
                 fields = {"randomization": kind, "domain": domain, "test_set": test_set}
                 rows.append(_row("paper.transfer", result, **fields))
     return rows
@@ -258,13 +258,12 @@ def ablation_part(lab: Experiment) -> list[common.Row]:
     }
     rows = []
     for what, variant in variants.items():
-        policy = lab.train(variant)
         for test_set in ("train", "unseen_objects"):
-            result = lab.evaluate(variant.name, policy, test_set)
+            result = lab.evaluate(variant, test_set)
             fields = {"what": what, "test_set": test_set} | _cost(lab, variant.name)
             rows.append(_row("paper.ablation", result, **fields))
     for test_set in ("train", "unseen_objects"):
-        result = lab.evaluate("baseline", lab.baseline(), test_set)
+        result = lab.evaluate(BASELINE, test_set)
         rows.append(_row("paper.ablation", result, what="imitation only", test_set=test_set))
     return rows
 

@@ -91,10 +91,11 @@ def _before_after(rows: list[Row]):
 
 
 def _diversity(rows: list[Row]):
+    start = {row["test_set"]: row["before"] for row in rows if row["name"] == "paper.main"}
     rows = [row for row in rows if row["name"] == "paper.diversity"]
     if not rows:
         return None
-    figure, axes = _axes("Zero-shot success grows with the number of training scenes")
+    figure, axes = _axes("Zero-shot success by the number of training scenes")
     for test_set, colour in _COLOURS.items():
         by_count = defaultdict(list)
         for row in rows:
@@ -104,13 +105,12 @@ def _diversity(rows: list[Row]):
         counts = sorted(by_count)
         means = [sum(by_count[n]) / len(by_count[n]) for n in counts]
         axes.plot(counts, means, "-", color=colour, label=_NAMES[test_set])
-    base = [r for r in rows if "baseline" in r]
-    for row in base:
-        axes.axhline(100 * row["baseline"], color="#b9bec7", ls=":")
+    for test_set, before in start.items():
+        axes.axhline(100 * before, color=_COLOURS[test_set], ls=":", lw=1)
     axes.set_xscale("log")
     axes.set_xticks(counts, [str(n) for n in counts])
     axes.minorticks_off()
-    axes.set_xlabel("training scenes, same budget; dots are single seeds")
+    axes.set_xlabel("training scenes, same budget; dots are single seeds, dotted: before")
     axes.legend(frameon=False, fontsize=9)
     return figure
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,20 @@ def finish(process: subprocess.Popen[str], timeout: float = 600.0) -> str:
 @pytest.mark.parametrize("world", ["probe", "real"])
 def test_eight_devices_equal_one(world):
     assert finish(start("mesh_program.py", world)).splitlines()[-1] == "same"
+
+
+@pytest.mark.slow
+def test_two_processes_resume_to_the_bit(tmp_path):
+    """Two processes of one device each: a run that was stopped ends like one that was not."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    both = [start("hosts_program.py", address, i, tmp_path) for i in range(2)]
+    found = [json.loads(finish(process).splitlines()[-1]) for process in both]
+    assert all(facts["same"] for facts in found)
+    # Only the first process wrote; the second knows what happened all the same.
+    assert [facts["progress"] for facts in found] == [[1, 2, 3, 4, 1, 2, 3, 4], []]
+    assert found[0]["rows"] == found[1]["rows"]
 
 
 def test_parameters_are_cut_along_their_largest_axis_that_divides():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 from test_policy import CONFIG
 
+import sim.env
 import vla_jax as vj
 from sim.randomize import Randomization
 from vla_jax.models.agent import init_params
@@ -45,6 +48,20 @@ def make_world(num_envs: int = 4):
     config = replace(CONFIG, vocabulary=tokenizer.size)
     policy = Policy(config, tokenizer.words, env.config, init_params(config, 0))
     return env, batch, policy, scenes
+
+
+def plain_pictures() -> None:
+    """From now on cameras show one colour, that of where the last body is.
+
+    For programs that compile the world anew: the ray caster is most of what they would compile.
+    """
+
+    def picture(rig, batch, episode, xpos, xmat, size, *, wrist=False):
+        colour = jnp.clip(128.0 + 256.0 * xpos[:, -1], 0.0, 255.0).astype(jnp.uint8)
+        shape = (len(colour), size, size, 3)
+        return SimpleNamespace(rgb=jnp.broadcast_to(colour[:, None, None], shape))
+
+    sim.env.picture = picture
 
 
 def timeless(row: dict[str, float]) -> dict[str, float]:

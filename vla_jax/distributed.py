@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
+
+# How long processes wait for one another. Compiling may keep one of them for minutes longer than
+# the others, and the collectives of CPUs (gloo) give up after 30 seconds, so what can differ in
+# length ends at a `barrier`. One that has died is noticed by its missing heartbeat much earlier.
+PATIENCE_MS = 3_600_000
 
 
 def join(coordinator: str | None, processes: int | None, index: int | None) -> None:
@@ -44,9 +51,15 @@ def is_first() -> bool:
 
 
 def barrier(name: str) -> None:
-    """Waits until all processes are here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
+    """Waits until all processes are here, however long it takes them."""
+    multihost.get_barrier_sync_fn()(key=name, timeout_ms=PATIENCE_MS)
+
+
+def compiled(program: Any, *args: Any) -> Callable:
+    """A jitted function compiled for these arguments by all processes before any runs it."""
+    executable = program.lower(*args).compile()
+    barrier("compiled")
+    return executable
 
 
 def from_first(ask: Callable[[], int]) -> int:
@@ -54,6 +67,7 @@ def from_first(ask: Callable[[], int]) -> int:
     if jax.process_count() == 1:
         return ask()
     answer = np.int32(ask() if is_first() else 0)
+    barrier("answered")
     return int(multihost_utils.broadcast_one_to_all(answer))
 
 
@@ -61,6 +75,7 @@ def check_same(text: str, what: str) -> None:
     """ValueError unless all processes were started with the same `text`."""
     if jax.process_count() == 1:
         return
+    barrier("compared")
     marks = multihost_utils.process_allgather(np.uint32(zlib.crc32(text.encode())))
     if len(set(np.ravel(marks).tolist())) > 1:
         raise ValueError(f"the processes of this run have different {what}: start all alike")
@@ -71,5 +86,6 @@ def to_host(array: jax.Array | np.ndarray) -> np.ndarray:
     if isinstance(array, jax.Array) and not array.is_fully_addressable:
         if array.is_fully_replicated:
             return np.asarray(array.addressable_data(0))
+        barrier("gathered")
         array = multihost_utils.process_allgather(array, tiled=True)
     return np.asarray(array)

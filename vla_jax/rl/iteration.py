@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
+from vla_jax.distributed import compiled
 from vla_jax.rl.agent import Agent, Params
 from vla_jax.rl.ppo import PPOConfig, init_optimizers
 from vla_jax.rl.rollout import collect
@@ -40,7 +41,7 @@ def init_train_state(params: Params, env, batch, config: PPOConfig, seed: int) -
     if isinstance(env, ShardedEnv):
         begin = lambda params, batch: _fresh(params, env, batch, config, seed)  # noqa: E731
         at = state_shardings(jax.eval_shape(begin, params, batch), env)
-        return jax.jit(begin, out_shardings=at)(params, batch)
+        return compiled(jax.jit(begin, out_shardings=at), params, batch)(params, batch)
     return _fresh(params, env, batch, config, seed)
 
 
@@ -159,7 +160,8 @@ def _spread(iteration: Callable, env: ShardedEnv) -> Callable:
     def run(state: TrainState, batch):
         if not programs:  # where the state lies depends on its shapes, which are known only here
             at = (state_shardings(state, env), NamedSharding(env.mesh, PartitionSpec()), None)
-            programs.append(jax.jit(iteration, donate_argnums=0, out_shardings=at))
+            program = jax.jit(iteration, donate_argnums=0, out_shardings=at)
+            programs.append(compiled(program, state, batch))
         return programs[0](state, batch)
 
     return run
