@@ -10,7 +10,6 @@ quality; row `env.usual_way_plain` does without shadows. All are timed in altern
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +23,7 @@ from sim.env import Env
 from sim.physics.registry import host_scenes
 from sim.robots.base import camera_quat
 from sim.scene_batch import SceneBatch
+from sim.transfer import NO_OPENGL, find_opengl
 from vla_jax.demo import TRAIN_SENTENCES
 
 NUM_ENVS = 256 if jax.default_backend() == "cpu" else 4096
@@ -116,15 +116,12 @@ def usual(
         RuntimeError: if gymnasium is missing or MuJoCo cannot draw here; says how to get it.
     """
     try:
-        from benchmarks.usual_way import find_opengl, make_vector_env
+        from benchmarks.usual_way import make_vector_env
     except ImportError as error:
         raise RuntimeError(f"{error}: pip install 'vla-jax[gym]'") from None
     opengl = find_opengl()
     if opengl is None:
-        raise RuntimeError(
-            "neither EGL nor OSMesa draws here: "
-            "on Debian and Ubuntu apt-get install libegl1 libgl1-mesa-dri libosmesa6"
-        )
+        raise RuntimeError(NO_OPENGL)
     host = host_scenes(int(batch.handle))
     setup = usual_setup(env, batch, shadows)
     vector = make_vector_env(host.models, host.qpos0, setup, WORKERS, opengl)
@@ -160,7 +157,7 @@ def rows(quick: bool = False) -> list[common.Row]:
                 other, close = usual(env, batch, usual_steps, shadows)
                 calls.append(other)
                 closes.append(close)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
+        except RuntimeError as error:
             calls, reason = calls[:1], str(error)
         timings = common.measure_all(calls, runs)
     finally:

@@ -32,6 +32,7 @@ from sim.physics.registry import host_scenes
 from sim.robots.base import camera_quat
 from sim.robots.kinematics import body_poses
 from sim.scene_batch import SceneBatch
+from sim.transfer import NO_OPENGL, find_opengl
 from sim.view import picture
 
 SIZE, SCENES, WORLDS, FRAMES = 64, 64, 64, 100
@@ -97,16 +98,14 @@ def opengl_row(env: Env, batch: SceneBatch, frames: int, shadows: bool) -> commo
     """`mujoco.Renderer` in as many processes as there are cores."""
     name = "peers.render.mujoco" if shadows else "peers.render.mujoco_plain"
     workers = min(len(os.sched_getaffinity(0)), batch.num_scenes)
+    opengl = find_opengl()
+    if opengl is None:
+        return common.missing_row(name, UNIT, NO_OPENGL, num_envs=workers)
+    os.environ["MUJOCO_GL"] = opengl  # the processes inherit it
     try:
-        from benchmarks.usual_way import find_opengl
-
-        opengl = find_opengl()
+        setup = usual_setup(env, batch, shadows)
     except ImportError as error:
         return common.missing_row(name, UNIT, f"{error}", num_envs=workers)
-    if opengl is None:
-        return common.missing_row(name, UNIT, "neither EGL nor OSMesa draws", num_envs=workers)
-    os.environ["MUJOCO_GL"] = opengl  # the processes inherit it
-    setup = usual_setup(env, batch, shadows)
     setup = replace(setup, cameras={"image": setup.cameras["image"]})
     host = host_scenes(int(batch.handle))
     share = max(1, frames // (10 if shadows else 1))

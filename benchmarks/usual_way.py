@@ -10,8 +10,6 @@ textures; or no such light either, which spares it most of the work. Nothing her
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +18,6 @@ import mujoco
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
-_PROBE = (
-    "import mujoco; model = mujoco.MjModel.from_xml_string('<mujoco><worldbody/></mujoco>');"
-    "mujoco.Renderer(model, 8, 8).render()"
-)
 _SENSORS = ("target_receptacle", "target_table", "target_robot")
 # Of the damped least squares, and how often they are solved in a control step.
 _DAMPING, _ITERATIONS = 1e-3, 3
@@ -211,19 +205,6 @@ def _rotation(vector: np.ndarray) -> np.ndarray:
     return mat.reshape(3, 3)
 
 
-def find_opengl() -> str | None:
-    """The first way of drawing without a screen that works here: "egl", "osmesa" or None."""
-    wanted = os.environ.get("MUJOCO_GL")
-    for way in [wanted] if wanted else ["egl", "osmesa"]:
-        environment = {**os.environ, "MUJOCO_GL": way}
-        tried = subprocess.run(
-            [sys.executable, "-c", _PROBE], env=environment, capture_output=True, timeout=120
-        )
-        if tried.returncode == 0:
-            return way
-    return None
-
-
 def make_vector_env(
     models: tuple[mujoco.MjModel, ...], qpos0: np.ndarray, setup: Setup, workers: int, opengl: str
 ) -> AsyncVectorEnv:
@@ -234,7 +215,7 @@ def make_vector_env(
         qpos0: f64[S, nq] start positions.
         setup: the task.
         workers: processes.
-        opengl: from `find_opengl`.
+        opengl: from `sim.transfer.find_opengl`.
     """
     os.environ["MUJOCO_GL"] = opengl  # the processes inherit it
     makers = [_Maker(models[i::workers], qpos0[i::workers], setup) for i in range(workers)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from generation.spec import SceneSpec
 from sim.env import Env
 from sim.scene_batch import SceneBatch
 from vla_jax.rl.agent import Agent
@@ -87,7 +88,7 @@ def run_evaluation(
     agent: Agent,
     params: Any,
     batch: SceneBatch,
-    scenes: list,
+    scenes: Sequence[SceneSpec],
     episodes: int,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -108,8 +109,22 @@ def run_evaluation(
         parts.append(jax.device_get(episode(params, batch, key, jnp.asarray(scene[i : i + n]))))
         progress(min(i + n, episodes), episodes)
     result = {k: np.concatenate([p[k] for p in parts])[:episodes] for k in parts[0]}
-    scene, success = scene[:episodes], result["success"]
-    seconds = 1.0 / env.config.control_hz
+    return summarize(result, scene[:episodes], scenes, 1.0 / env.config.control_hz)
+
+
+def summarize(
+    result: dict[str, np.ndarray], scene: np.ndarray, scenes: Sequence[SceneSpec], seconds: float
+) -> EvalResult:
+    """Summary of played episodes.
+
+    Args:
+        result: of `make_episode`, each [E].
+        scene: i[E] index into `scenes`.
+        scenes: all that were played.
+        seconds: a control step takes.
+    """
+    success, length = result["success"], result["length"]
+    total, episodes = int(success.sum()), len(success)
     per_scene = [
         {
             "scene": spec.id,
@@ -119,14 +134,13 @@ def run_evaluation(
         }
         for i, spec in enumerate(scenes)
     ]
-    total = int(success.sum())
     return EvalResult(
         success_rate=total / episodes,
         ci95=wilson_interval(total, episodes),
         episodes=episodes,
-        mean_time_to_success_s=float(result["length"][success].mean() * seconds) if total else None,
+        mean_time_to_success_s=float(length[success].mean() * seconds) if total else None,
         broken=int(result["broken"].sum()),
         per_scene=per_scene,
         solved=[bool(x) for x in success],
-        steps=[int(x) for x in result["length"]],
+        steps=[int(x) for x in length],
     )

@@ -16,7 +16,7 @@ from sim.env import EnvConfig
 from sim.state import EnvState
 from sim.transfer import NO_OPENGL, USUAL, Played, TransferConfig, TransferEnv, find_opengl
 from vla_jax.api import build_batch, build_env
-from vla_jax.evaluation import EvalResult, wilson_interval
+from vla_jax.evaluation import EvalResult, summarize
 from vla_jax.pictures import contact_sheet
 from vla_jax.run import Policy
 from vla_jax.tokenizers import Tokenizer, WordTokenizer
@@ -172,7 +172,7 @@ def _run(
         idle = np.arange(i, i + n) >= episodes
         parts.append(_play(env, move, key, scene[i : i + n], idle, report))
     whole = {name: np.concatenate([p[name] for p in parts])[:episodes] for name in parts[0]}
-    return _summary(whole, scene[:episodes], scenes, 1.0 / env.env.config.control_hz)
+    return summarize(whole, scene[:episodes], scenes, 1.0 / env.env.config.control_hz)
 
 
 def _play(
@@ -209,29 +209,3 @@ def _play(
         if over.all():
             break
     return {"success": success, "broken": broken, "length": length}
-
-
-def _summary(
-    whole: dict[str, np.ndarray], scene: np.ndarray, scenes: Sequence[SceneSpec], seconds: float
-) -> EvalResult:
-    success, length = whole["success"], whole["length"]
-    total, episodes = int(success.sum()), len(success)
-    per_scene = [
-        {
-            "scene": spec.id,
-            "instruction": spec.task.instruction,
-            "episodes": int((scene == i).sum()),
-            "successes": int(success[scene == i].sum()),
-        }
-        for i, spec in enumerate(scenes)
-    ]
-    return EvalResult(
-        success_rate=total / episodes,
-        ci95=wilson_interval(total, episodes),
-        episodes=episodes,
-        mean_time_to_success_s=float(length[success].mean() * seconds) if total else None,
-        broken=int(whole["broken"].sum()),
-        per_scene=per_scene,
-        solved=[bool(x) for x in success],
-        steps=[int(x) for x in length],
-    )

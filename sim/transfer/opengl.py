@@ -15,8 +15,8 @@ import mujoco
 import numpy as np
 
 NO_OPENGL = (
-    "MuJoCo cannot draw without a screen here, which the transfer domain needs: install EGL or "
-    "OSMesa (Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6), or set "
+    "MuJoCo cannot draw without a screen here: install EGL or OSMesa (Debian "
+    "and Ubuntu: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6), or set "
     "MUJOCO_GL to a way that works"
 )
 _PROBE = """
