@@ -63,6 +63,57 @@ class Variant:
 BASELINE = Variant("baseline", scenes=0, iterations=0)
 
 
+def whole(size: Size) -> Variant:
+    """The main run."""
+    return Variant("main", size.train_scenes, size.iterations)
+
+
+def short(size: Size, name: str, **fields: Any) -> Variant:
+    """A run of the shorter budget, on all training scenes unless said otherwise."""
+    given = {"scenes": size.train_scenes, "iterations": size.short, **fields}
+    return Variant(name, **given)
+
+
+def diverse(size: Size, count: int, seed: int) -> Variant:
+    """A run of the shorter budget on some scenes."""
+    return short(size, f"scenes{count}_seed{seed}", scenes=count, seed=seed)
+
+
+def usual(size: Size) -> Variant:
+    """The run of the shorter budget that the others differ from."""
+    return diverse(size, size.train_scenes, size.seeds[0])
+
+
+def randomized(size: Size) -> dict[str, Variant]:
+    """Policies by what their training randomized."""
+    return {
+        "baseline": BASELINE,
+        "main": whole(size),
+        "none": short(size, "domain_none", domain="none"),
+        "paper": usual(size),
+        "full": short(size, "domain_full", domain="full"),
+    }
+
+
+def ablated(size: Size) -> dict[str, Variant]:
+    """One thing changed at a time."""
+    low = (("noise_min", 0.04), ("noise_max", 0.08))
+    high = (("noise_min", 0.16), ("noise_max", 0.32))
+    return {
+        "usual: K 1, s 0.2, chunk 4, noise 0.08-0.16": usual(size),
+        "K 4": short(size, "k4", policy=(("flow_steps", 4),)),
+        "ratio power 0.05": short(size, "power005", ppo=(("power", 0.05),)),
+        "ratio power 1": short(size, "power1", ppo=(("power", 1.0),)),
+        "chunk 2": short(size, "chunk2", chunk=2),
+        "chunk 8": short(size, "chunk8", chunk=8),
+        "noise 0.04-0.08": short(size, "noise_low", policy=low),
+        "noise 0.16-0.32": short(size, "noise_high", policy=high),
+        "frozen vision": short(size, "frozen", policy=(("freeze", "vision"),)),
+        "no localization loss": short(size, "no_ground", ppo=(("ground_weight", 0.0),)),
+        "imitation only": BASELINE,
+    }
+
+
 class Experiment:
     """A folder with everything that has been made of the experiment so far."""
 
@@ -110,11 +161,7 @@ class Experiment:
         start = self.baseline(variant.chunk)
         config = dataclasses.replace(start.config, **dict(variant.policy))
         start = dataclasses.replace(start, config=config, params=sort_params(start.params, config))
-        decay = PPOConfig(minibatches=size.minibatches, decay_iterations=variant.iterations)
-        ppo = dataclasses.replace(decay, **dict(variant.ppo))
-        # The same control steps an iteration, however many make a chunk.
-        length = size.length * self.world.policy.chunk // config.chunk
-        settings = TrainConfig(variant.iterations, size.num_envs, length, save_every=10, ppo=ppo)
+        settings = train_config(size, variant, config.chunk, self.world.policy.chunk)
         steps = checkpoint_steps(folder)
         if not steps or steps[-1] < variant.iterations:
             fine_tune(
@@ -156,8 +203,10 @@ class Experiment:
         if not path.exists():
             policy, count = self.policy(variant), self.size.transfer_episodes
             stage = self.progress.stage(f"{variant.name} on {test_set}, other domain", count)
+            # Whatever a policy was trained with, it is judged in the same episodes.
+            env = self.world.config(DOMAINS["paper"], policy.config.chunk)
             result = run_transfer(
-                policy,
+                dataclasses.replace(policy, env=env),
                 self.world.scenes[test_set],
                 count,
                 self.seed + 30,
@@ -166,17 +215,19 @@ class Experiment:
             write_json(path, result.to_json())
         return read_json(path)
 
-    def whole(self) -> Variant:
-        """The main run."""
-        return Variant("main", self.size.train_scenes, self.size.iterations)
 
-    def short(self, name: str, **fields: Any) -> Variant:
-        """A run of the shorter budget on all training scenes."""
-        given: dict[str, Any] = {
-            "scenes": self.size.train_scenes,
-            "iterations": self.size.short,
-        }
-        return Variant(name, **{**given, **fields})
+def train_config(size: Size, variant: Variant, chunk: int, usual: int) -> TrainConfig:
+    """Settings of a variant's run.
+
+    With another chunk than usual, an iteration has as many control steps, and discount and λ, which
+    are per chunk, are as large in a second.
+    """
+    longer = chunk / usual
+    usually = PPOConfig(minibatches=size.minibatches, decay_iterations=variant.iterations)
+    ppo = dataclasses.replace(usually, discount=usually.discount**longer, lam=usually.lam**longer)
+    ppo = dataclasses.replace(ppo, **dict(variant.ppo))
+    length = size.length * usual // chunk
+    return TrainConfig(variant.iterations, size.num_envs, length, save_every=10, ppo=ppo)
 
 
 def _claim(out: Path, size: Size, seed: int) -> None:
@@ -196,7 +247,7 @@ def main_part(lab: Experiment) -> list[common.Row]:
     """Before and after fine-tuning on all training scenes."""
     rows = []
     for test_set in TEST_SETS:
-        results = [lab.evaluate(variant, test_set) for variant in (BASELINE, lab.whole())]
+        results = [lab.evaluate(variant, test_set) for variant in (BASELINE, whole(lab.size))]
         rows.append(_compared("paper.main", results, test_set=test_set, **_cost(lab, "main")))
     return rows
 
@@ -206,7 +257,7 @@ def diversity_part(lab: Experiment) -> list[common.Row]:
     rows = []
     for seed in lab.size.seeds:
         for count in lab.size.counts:
-            variant = _diverse(lab, count, seed)
+            variant = diverse(lab.size, count, seed)
             for test_set in TEST_SETS:
                 result = lab.evaluate(variant, test_set)
                 fields = {"scenes": count, "seed": seed, "test_set": test_set}
@@ -214,21 +265,10 @@ def diversity_part(lab: Experiment) -> list[common.Row]:
     return rows
 
 
-def _diverse(lab: Experiment, count: int, seed: int) -> Variant:
-    return lab.short(f"scenes{count}_seed{seed}", scenes=count, seed=seed)
-
-
 def transfer_part(lab: Experiment) -> list[common.Row]:
     """The transfer domain: what training's randomization is worth there."""
-    variants = {
-        "baseline": BASELINE,
-        "main": lab.whole(),
-        "none": lab.short("domain_none", domain="none"),
-        "paper": _diverse(lab, lab.size.train_scenes, lab.size.seeds[0]),
-        "full": lab.short("domain_full", domain="full"),
-    }
     rows = []
-    for kind, variant in variants.items():
+    for kind, variant in randomized(lab.size).items():
         for test_set in ("unseen_scenes", "unseen_objects"):
             for domain, judge in (("train", lab.evaluate), ("transfer", lab.transfer)):
                 result = judge(variant, test_set)
@@ -239,32 +279,13 @@ def transfer_part(lab: Experiment) -> list[common.Row]:
 
 def ablation_part(lab: Experiment) -> list[common.Row]:
     """One thing changed at a time, at the shorter budget."""
-    usual = _diverse(lab, lab.size.train_scenes, lab.size.seeds[0])
-    narrow, wide = (
-        (("noise_min", 0.04), ("noise_max", 0.08)),
-        (("noise_min", 0.16), ("noise_max", 0.32)),
-    )
-    variants = {
-        "usual: K 1, s 0.2, chunk 4, noise 0.08-0.16": usual,
-        "K 4": lab.short("k4", policy=(("flow_steps", 4),)),
-        "ratio power 0.05": lab.short("power005", ppo=(("power", 0.05),)),
-        "ratio power 1": lab.short("power1", ppo=(("power", 1.0),)),
-        "chunk 2": lab.short("chunk2", chunk=2),
-        "chunk 8": lab.short("chunk8", chunk=8),
-        "noise 0.04-0.08": lab.short("noise_low", policy=narrow),
-        "noise 0.16-0.32": lab.short("noise_high", policy=wide),
-        "frozen vision": lab.short("frozen", policy=(("freeze", "vision"),)),
-        "no localization loss": lab.short("no_ground", ppo=(("ground_weight", 0.0),)),
-    }
     rows = []
-    for what, variant in variants.items():
+    for what, variant in ablated(lab.size).items():
         for test_set in ("train", "unseen_objects"):
             result = lab.evaluate(variant, test_set)
-            fields = {"what": what, "test_set": test_set} | _cost(lab, variant.name)
+            cost = {} if variant is BASELINE else _cost(lab, variant.name)
+            fields = {"what": what, "test_set": test_set} | cost
             rows.append(_row("paper.ablation", result, **fields))
-    for test_set in ("train", "unseen_objects"):
-        result = lab.evaluate(BASELINE, test_set)
-        rows.append(_row("paper.ablation", result, what="imitation only", test_set=test_set))
     return rows
 
 
@@ -323,14 +344,6 @@ _WORK: dict[str, Callable[[Experiment], list[common.Row]]] = {
 }
 
 
-def run(
-    out: Path, size: Size, parts: Sequence[str], progress: Progress, seed: int = 0
-) -> list[common.Row]:
-    """Do what is left of these parts, and return their rows."""
-    lab = Experiment(out, size, seed, progress)
-    return [row for part in parts for row in _WORK[part](lab)]
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
@@ -342,15 +355,17 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="append rows, draw charts")
     args = parser.parse_args()
     enable_compile_cache()
-    rows = run(args.out, SIZES[args.size], args.parts, Progress(), args.seed)
-    rows = [row | {"size": args.size} for row in rows]
-    for row in rows:
-        print(json.dumps({k: v for k, v in row.items() if k not in common.machine()}))
-    if args.save:
-        from benchmarks.paper_charts import draw
+    lab = Experiment(args.out, SIZES[args.size], args.seed, Progress())
+    for part in args.parts:
+        rows = [row | {"size": args.size, "experiment_seed": args.seed} for row in _WORK[part](lab)]
+        for row in rows:
+            print(json.dumps({k: v for k, v in row.items() if k not in common.machine()}))
+        if args.save:
+            from benchmarks.paper_charts import draw
 
-        common.save("paper", rows)
-        draw(common.RESULTS / "paper.jsonl", args.out, common.RESULTS)
+            common.save("paper", rows)
+            results = common.RESULTS / "paper.jsonl"
+            draw(results, args.out, common.RESULTS, args.size, args.seed)
 
 
 if __name__ == "__main__":

@@ -21,18 +21,23 @@ _NAMES = {
 _COLOURS = {"train": "#8a8f98", "unseen_scenes": "#1f77b4", "unseen_objects": "#d9642c"}
 
 
-def draw(results: Path, experiment: Path, folder: Path) -> list[Path]:
+def draw(results: Path, experiment: Path, folder: Path, size: str, seed: int) -> list[Path]:
     """Draw every chart for which the newest rows are there.
 
     Args:
         results: JSON lines of `benchmarks.paper`; of equal rows the last counts.
         experiment: folder of the experiment, for its learning curve.
         folder: where the PNG files go.
+        size, seed: of the experiment; other rows are left out.
 
     Returns:
         the files written.
     """
-    rows = list(newest(results).values())
+    rows = [
+        row
+        for row in newest(results).values()
+        if row["size"] == size and row["experiment_seed"] == seed
+    ]
     made = [
         _save(_before_after(rows), folder / "paper_before_after.png"),
         _save(_diversity(rows), folder / "paper_diversity.png"),
@@ -46,7 +51,17 @@ def draw(results: Path, experiment: Path, folder: Path) -> list[Path]:
 
 def newest(results: Path) -> dict[tuple, Row]:
     """The last row of each kind, by what tells rows apart."""
-    keys = ("name", "size", "scenes", "seed", "test_set", "randomization", "domain", "what")
+    keys = (
+        "name",
+        "size",
+        "experiment_seed",
+        "scenes",
+        "seed",
+        "test_set",
+        "randomization",
+        "domain",
+        "what",
+    )
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     return {tuple(row.get(key) for key in keys): row for row in rows}
 

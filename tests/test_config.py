@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from vla_jax.config import listed, settle
+from vla_jax.config import settle
 from vla_jax.models.config import PolicyConfig
 from vla_jax.train import TrainConfig
 
@@ -42,8 +42,3 @@ def test_complaints(change, complaint):
 def test_a_setting_that_is_no_text_is_refused():
     with pytest.raises(ValueError, match="cannot be given as text"):
         settle(PolicyConfig(), ["noise_scale=1"])
-
-
-def test_every_listed_setting_can_be_given_back():
-    """What `listed` tells is what `settle` takes, and changes nothing."""
-    assert settle(TrainConfig(), list(listed(TrainConfig()))) == TrainConfig()

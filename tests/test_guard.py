@@ -14,12 +14,13 @@ import pytest
 from tiny_world import SETTINGS, make_world
 
 from vla_jax.checkpoint import load_checkpoint
-from vla_jax.guard import load_bad_batch
+from vla_jax.guard import MOST_DUMPS, dump_bad_batch, load_bad_batch
 from vla_jax.logs import MetricsLog, open_sinks
 from vla_jax.models.agent import make_agent
-from vla_jax.rl.ppo import PPOConfig, policy_loss
+from vla_jax.rl.agent import Params
+from vla_jax.rl.ppo import PPOConfig, Transitions, policy_loss
 from vla_jax.rl.rollout import collect
-from vla_jax.rl.update import minibatch
+from vla_jax.rl.update import BadBatch, minibatch
 from vla_jax.train import fine_tune
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -76,6 +77,35 @@ def test_a_bad_update_can_be_replayed(world, stopped):
         load_bad_batch(folder, {"more": jnp.zeros(3)}, policy.params)
 
 
+def test_dumps_keep_bfloat16_and_leave_out_what_never_changes(tmp_path):
+    """And after `MOST_DUMPS` no more are written."""
+    low = jnp.array([1.5, jnp.nan], jnp.bfloat16)
+    one = jnp.ones(2)
+    batch = Transitions(None, one, one, None, one, low, one, one, one, jnp.array([1, 0]))
+    params = Params({"w": low}, {"v": one}, {"big": jnp.zeros(3)})
+    bad = BadBatch(jnp.bool_(True), batch)
+    for i in range(MOST_DUMPS + 2):
+        folder = dump_bad_batch(tmp_path, i, bad, params, ["a", "b"])
+    assert folder == tmp_path / "bad" and len(list(folder.iterdir())) == MOST_DUMPS
+    told = json.loads((folder / "0" / "bad.json").read_text())
+    assert told == {"iteration": 0, "scenes": ["a", "b"], "not_finite": ["value"]}
+    assert "frozen.big" not in np.load(folder / "0" / "params.npz")
+    found, weights = load_bad_batch(folder / "0", batch, params)
+    assert weights.actor["w"].dtype == found.value.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found.value.astype(np.float32), low.astype(np.float32))
+    assert weights.frozen is params.frozen
+
+
+def test_a_resumed_run_goes_on_in_the_same_place_and_another_elsewhere(tmp_path, monkeypatch):
+    asked = []
+    module = types.SimpleNamespace(init=lambda **given: asked.append(given["id"]))
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    for run in ("a/run", "a/run", "b/run"):
+        (tmp_path / run).mkdir(parents=True, exist_ok=True)
+        open_sinks(["wandb"], tmp_path / run)
+    assert asked[0] == asked[1] != asked[2]
+
+
 def test_metrics_go_where_asked(tmp_path, monkeypatch):
     """TensorBoard's writer gets every number with its iteration; JSON lines are kept anyway."""
     written = []
@@ -100,7 +130,7 @@ def test_metrics_go_where_asked(tmp_path, monkeypatch):
 
 def test_a_missing_log_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ValueError, match="Weights & Biases logs need the package wandb: pip"):
+    with pytest.raises(ValueError, match="logs to wandb need the package wandb: pip"):
         open_sinks(["wandb"], tmp_path)
     with pytest.raises(ValueError, match="unknown log 'tensorbord'"):
         open_sinks(["tensorbord"], tmp_path)

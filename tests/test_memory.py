@@ -18,7 +18,7 @@ from tests.probes import Probe, ProbeBatch, ProbeOut, probe_agent, probe_params
 from vla_jax import pipeline
 from vla_jax.checkpoint import save_checkpoint
 from vla_jax.cli import main
-from vla_jax.memory import MemoryPlan, available_bytes, plan_memory, size_text
+from vla_jax.memory import MemoryPlan, _group_room, plan_memory, size_text
 from vla_jax.models.agent import init_params, make_agent, param_shapes
 from vla_jax.models.config import PolicyConfig
 from vla_jax.models.pi0_config import PI0_TINY
@@ -231,9 +231,20 @@ def test_nothing_is_advised_where_nothing_helps():
         check_plan(planner(settings), settings, planner)
 
 
-def test_this_machine_has_memory():
-    room = available_bytes()
-    assert room is None or room > MIB
+def test_what_a_container_has_left(tmp_path):
+    """Its limit, less what is used, but for pages of files that nobody uses."""
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 200\ninactive_file 600\n")
+    assert _group_room(tmp_path) == 700
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _group_room(tmp_path) is None
+    old = tmp_path / "old" / "memory"
+    old.mkdir(parents=True)
+    (old / "memory.limit_in_bytes").write_text("1000\n")
+    (old / "memory.usage_in_bytes").write_text("900\n")
+    (old / "memory.stat").write_text("total_inactive_file 50\n")
+    assert _group_room(tmp_path / "old") == 150
 
 
 @pytest.fixture(scope="module")

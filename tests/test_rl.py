@@ -291,6 +291,26 @@ def test_nan_never_reaches_the_update():
     np.testing.assert_array_equal(bad.batch.chain.x, chain.x)
 
 
+def test_nan_never_reaches_the_critic():
+    """What the critic cannot learn from is skipped, counted and handed out all the same."""
+    config = PPOConfig(epochs=1, minibatches=2, critic_epochs=1)
+    agent, params = probe_agent(), probe_params()
+    obs = ProbeObs(jnp.array([[0.1], [0.2]]))
+    chain, log_prob = jax.vmap(lambda o: agent.sample(params, o, jax.random.key(0)))(obs)
+    one = jnp.ones((2, 1))
+    seen = jnp.ones((2, 1, 2)).at[1].set(jnp.nan)
+    data = Transitions(obs, seen, jnp.zeros((2, 1, 14)), chain, log_prob, one, one, one, one, one)
+    state = init_optimizers(params, config)
+    new, _, metrics, bad = update(
+        params, state, agent, data, jax.random.key(1), config, jnp.bool_(True)
+    )
+    assert float(metrics["skipped_critic_updates"]) == 1.0
+    assert float(metrics["skipped_updates"]) == 0.0
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(new))
+    assert bool(bad.found)
+    np.testing.assert_array_equal(bad.batch.obs.goal, obs.goal[1])
+
+
 def test_good_updates_hand_nothing_out():
     config = PPOConfig(epochs=1, minibatches=2, value_warmup=0)
     state = init_train_state(probe_params(), Probe(8), ProbeBatch(), config, 0)

@@ -13,6 +13,7 @@ import pytest
 from test_policy import CONFIG
 from tiny_world import SETTINGS, make_world, timeless
 
+from sim.buckets import make_room
 from sim.state import EnvConfig
 from vla_jax.checkpoint import load_checkpoint, save_checkpoint
 from vla_jax.evaluation import run_evaluation, wilson_interval
@@ -101,12 +102,19 @@ def test_what_may_change_when_a_run_is_resumed(tmp_path):
     policy = Policy(CONFIG, ("put",), EnvConfig(), init_params(CONFIG, 0))
     with pytest.raises(ValueError, match="config.json is missing"):
         check_resume(tmp_path, policy, SETTINGS, 5)
-    RunConfig(CONFIG, ("put",), EnvConfig(), 5, asdict(SETTINGS)).save(tmp_path)
+    RunConfig(CONFIG, ("put",), EnvConfig(), 5, asdict(SETTINGS), scenes=("a", "b")).save(tmp_path)
     longer = replace(SETTINGS, iterations=9, mesh=MeshConfig(fsdp=2))
-    check_resume(tmp_path, policy, longer, 5)
-    for settings, seed in ((replace(longer, length=4), 5), (longer, 6)):
-        with pytest.raises(ValueError, match="other settings or another seed"):
-            check_resume(tmp_path, policy, settings, seed)
+    same = {"policy": policy, "settings": longer, "seed": 5, "scene_ids": ["a", "b"]}
+    check_resume(tmp_path, **same)
+    for change, complaint in (
+        ({"settings": replace(longer, length=4)}, "other settings:"),
+        ({"seed": 6}, "other seed:"),
+        ({"scene_ids": ["a", "c"]}, "other scenes:"),
+        ({"policy": replace(policy, words=("take",)), "seed": 6}, "other seed and policy:"),
+        ({"policy": replace(policy, env=EnvConfig(episode_steps=8))}, "other environment:"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            check_resume(tmp_path, **(same | change))
 
 
 def test_bad_run_folders(tmp_path):
@@ -128,6 +136,8 @@ def test_evaluation_is_repeatable_and_adds_up(world):
     assert first.episodes == 6 == sum(s["episodes"] for s in first.per_scene)
     assert sum(first.solved) == sum(s["successes"] for s in first.per_scene)
     assert all(1 <= n <= env.config.episode_steps for n in first.steps)
+    roomy = make_room(batch, 5)  # rows beyond the scenes are not played
+    assert run_evaluation(env, policy.agent, policy.params, roomy, scenes, 6, 3) == first
 
 
 def test_wilson_interval():

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -56,7 +57,9 @@ def test_two_processes_resume_to_the_bit(tmp_path):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     both = [start("hosts_program.py", address, i, tmp_path) for i in range(2)]
-    found = [json.loads(finish(process).splitlines()[-1]) for process in both]
+    with ThreadPoolExecutor() as pool:  # side by side: a full pipe would stop a process
+        ends = list(pool.map(finish, both))
+    found = [json.loads(end.splitlines()[-1]) for end in ends]
     assert all(facts["same"] for facts in found)
     # Only the first process wrote; the second knows what happened all the same.
     assert [facts["progress"] for facts in found] == [[1, 2, 3, 4, 1, 2, 3, 4], []]

@@ -36,6 +36,8 @@ from vla_jax.leaves import check_fit, raw_leaves, raw_shapes, rebuild
 KEEP = 2
 # Leaves of `Params.frozen`, and what a checkpoint's list calls the mark of theirs.
 _FROZEN = "frozen"
+# Instead of a checkpoint's step.
+_NONE, _ALL_DAMAGED = -1, -2
 
 
 # Files --------------------------------------------------------------------------------------------
@@ -205,16 +207,27 @@ def load_checkpoint(run: Path, params: Any, train: Any = None) -> tuple[int, Any
     Raises:
         ValueError: if the run has no checkpoint, none can be read, or the shapes are others.
     """
-    steps = checkpoint_steps(run)
-    if not steps:
+    root = Path(run).absolute() / "checkpoints"
+    step = from_first(lambda: _newest_sound(root))
+    if step == _NONE:
         raise ValueError(f"{run} has no checkpoint: pretrain or train into it first")
+    if step == _ALL_DAMAGED:
+        steps = checkpoint_steps(run)
+        raise ValueError(f"every checkpoint of {run} is damaged: steps {steps}. Start the run anew")
+    return step, *_load(root / str(step), params, train)
+
+
+def _newest_sound(root: Path) -> int:
+    """Step of the newest checkpoint that is as it was written, or why there is none."""
+    steps = checkpoint_steps(root.parent)
     for step in reversed(steps):
-        folder = Path(run).absolute() / "checkpoints" / str(step)
-        if from_first(lambda folder=folder: _is_sound(folder)):
-            return step, *_load(folder, params, train)
-        if is_first():
-            print(f"warning: checkpoint {folder} is damaged; trying an older one", file=sys.stderr)
-    raise ValueError(f"every checkpoint of {run} is damaged: steps {steps}. Start the run anew")
+        if _is_sound(root / str(step)):
+            return step
+        print(
+            f"warning: checkpoint {root / str(step)} is damaged; trying an older one",
+            file=sys.stderr,
+        )
+    return _ALL_DAMAGED if steps else _NONE
 
 
 def _load(folder: Path, params: Any, train: Any) -> tuple[Any, Any]:

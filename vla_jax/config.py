@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -61,13 +61,3 @@ def _read(value: Any, text: str, assignment: str) -> Any:
             wanted = "a whole number" if kind is int else "a number"
             raise ValueError(f"{assignment!r}: write {wanted}") from None
     raise ValueError(f"{assignment!r}: this setting cannot be given as text")
-
-
-def listed(settings: Any, prefix: str = "") -> Iterator[str]:
-    """Every setting that `settle` takes, as NAME=VALUE."""
-    for f in fields(settings):
-        value = getattr(settings, f.name)
-        if is_dataclass(value):
-            yield from listed(value, f"{prefix}{f.name}.")
-        elif isinstance(value, (bool, int, float, str)):
-            yield f"{prefix}{f.name}={str(value).lower() if isinstance(value, bool) else value}"

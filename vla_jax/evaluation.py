@@ -102,7 +102,7 @@ def run_evaluation(
         raise ValueError(f"episodes is {episodes}: it must be at least 1")
     episode = make_episode(env, agent)
     n = env.num_envs
-    scene = np.arange(-(-episodes // n) * n) % batch.num_scenes
+    scene = np.arange(-(-episodes // n) * n) % len(scenes)  # rows beyond them only fill a batch
     parts = []
     for i in range(0, len(scene), n):
         key = jax.random.fold_in(jax.random.key(seed), i)

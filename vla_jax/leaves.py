@@ -54,8 +54,10 @@ def raw_leaves(tree: Any) -> dict[str, Any]:
 
 
 def _name(path: tuple) -> str:
-    parts = (str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
-    return ".".join(part.strip(".") for part in parts if part != "value")
+    parts = [str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path]
+    if len(parts) > 1 and parts[-1] == "value":  # what NNX wraps a parameter in
+        parts.pop()
+    return ".".join(part.strip(".") for part in parts)
 
 
 def _is_key(leaf: Any) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 Sink = Callable[[int, Mapping[str, float]], None]
 
@@ -57,7 +57,8 @@ def _read(path: Path, iterations: int) -> list[dict[str, float]]:
 
 def tensorboard(run: Path) -> Sink:
     """Scalars for TensorBoard in the run's folder `tensorboard/`."""
-    writer = _import("tensorboardX", "TensorBoard logs").SummaryWriter(str(run / "tensorboard"))
+    module = importlib.import_module("tensorboardX")
+    writer = module.SummaryWriter(str(run / "tensorboard"))
 
     def write(iteration: int, row: Mapping[str, float]) -> None:
         for name, value in row.items():
@@ -68,26 +69,35 @@ def tensorboard(run: Path) -> Sink:
 
 
 def wandb(run: Path) -> Sink:
-    """Scalars for Weights & Biases, continued under the same name when the run is resumed."""
-    module = _import("wandb", "Weights & Biases logs")
-    name = Path(run).absolute().name
-    session = module.init(project="vla-jax", name=name, id=name, resume="allow", dir=str(run))
+    """Scalars for Weights & Biases; a resumed run continues its own there."""
+    module = importlib.import_module("wandb")
+    file, name = Path(run) / "wandb_id", Path(run).absolute().name
+    if not file.exists():  # the folder's name may be that of other runs too
+        file.write_text(secrets.token_hex(8))
+    mark = file.read_text().strip()
+    session = module.init(project="vla-jax", name=name, id=mark, resume="allow", dir=str(run))
     return lambda iteration, row: session.log(dict(row), step=iteration)
 
 
 SINKS: dict[str, Callable[[Path], Sink]] = {"tensorboard": tensorboard, "wandb": wandb}
+_PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
-def open_sinks(names: Sequence[str], run: Path) -> list[Sink]:
-    """The sinks of these names; ValueError for an unknown name or a package that is missing."""
+def check_sinks(names: Sequence[str]) -> None:
+    """ValueError for an unknown name or a package that is missing; opens nothing."""
     for name in names:
         if name not in SINKS:
             raise ValueError(f"unknown log {name!r}: choose from {sorted(SINKS)}")
+        package = _PACKAGES[name]
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise ValueError(
+                f"logs to {name} need the package {package}: pip install {package}"
+            ) from None
+
+
+def open_sinks(names: Sequence[str], run: Path) -> list[Sink]:
+    """The sinks of these names; see `check_sinks`."""
+    check_sinks(names)
     return [SINKS[name](Path(run)) for name in names]
-
-
-def _import(package: str, purpose: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise ValueError(f"{purpose} need the package {package}: pip install {package}") from None

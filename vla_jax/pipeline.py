@@ -22,6 +22,7 @@ from vla_jax.data.lerobot import LeRobotDataset, load_demonstrations, open_datas
 from vla_jax.data.samples import demonstration_set
 from vla_jax.distributed import check_same
 from vla_jax.imitation import ImitationConfig, Stage, imitate, pretrain
+from vla_jax.logs import check_sinks
 from vla_jax.memory import MemoryPlan, available_bytes, plan_memory
 from vla_jax.models.agent import make_agent, param_shapes, sort_params
 from vla_jax.models.config import PolicyConfig
@@ -183,14 +184,17 @@ def train_on(
         ValueError: if there is nothing to resume, the run was started with other settings, the
             processes of the run were, or it does not fit the memory.
     """
+    check_sinks(logs)
     if not resume:
         _must_be_new(out)
     elif not (Path(out) / "config.json").exists():
         raise ValueError(f"{out} has no run to resume: start it without --resume")
+    ids = [scene.id for scene in scenes]
     policy = changed(load_policy(init), changes)
     if resume:
-        check_resume(out, policy, settings, seed)
-    ids = [scene.id for scene in scenes]
+        check_resume(out, policy, settings, seed, ids)
+    # The run's state gets the only copy on the devices; `load_policy` left one there.
+    policy = replace(policy, params=jax.device_get(policy.params))
     check_same(f"{ids} {settings} {changes} {seed} {resume}", "scenes or settings")
     env = build_env(settings.num_envs, policy.env, backend=backend)
     batch = build_batch(scenes, policy.tokenizer, backend=backend)
@@ -207,6 +211,13 @@ def changed(policy: Policy, changes: Sequence[str]) -> Policy:
         ValueError: an unknown setting, or one that would need other parameters.
     """
     config = settle(policy.config, changes)
+    if config.chunk != policy.env.chunk:
+        raise ValueError(
+            f"policy.chunk={config.chunk}: its environment takes chunks of {policy.env.chunk} "
+            "actions; pretrain a policy with the other chunk"
+        )
+    if config.pi0 is not None and config.freeze != "none":
+        raise ValueError(f"policy.freeze={config.freeze} is of the small policies: set pi0.freeze")
     params = sort_params(policy.params, config)
     flat, structure = jax.tree.flatten(params)
     wanted, needed = jax.tree.flatten(param_shapes(config))
@@ -215,8 +226,10 @@ def changed(policy: Policy, changes: Sequence[str]) -> Policy:
     return replace(policy, config=config, params=params)
 
 
-def check_resume(out: Path, policy: Policy, settings: TrainConfig, seed: int) -> None:
-    """ValueError unless `out` is a run of these settings; it may have been killed at any time."""
+def check_resume(
+    out: Path, policy: Policy, settings: TrainConfig, seed: int, scene_ids: Sequence[str]
+) -> None:
+    """ValueError unless `out` is a run of this kind; it may have been killed at any time."""
     before = RunConfig.load(out)
     # More iterations make it longer, and another mesh makes it faster; it stays the same run.
     free = ("iterations", "mesh")
@@ -224,10 +237,16 @@ def check_resume(out: Path, policy: Policy, settings: TrainConfig, seed: int) ->
         {name: value for name, value in found.items() if name not in free}
         for found in (before.settings, asdict(settings))
     ]
-    if same[0] != same[1] or before.seed != seed or before.policy != policy.config:
-        raise ValueError(
-            f"{out} was started with other settings or another seed: resume it with the same"
-        )
+    differ = {
+        "settings": same[0] != same[1],
+        "seed": before.seed != seed,
+        "policy": (before.policy, before.words) != (policy.config, policy.words),
+        "environment": before.env != policy.env,
+        "scenes": before.scenes != tuple(scene_ids),
+    }
+    if any(differ.values()):
+        what = " and ".join(name for name, other in differ.items() if other)
+        raise ValueError(f"{out} was started with other {what}: resume it with the same")
 
 
 def plan(

@@ -34,6 +34,8 @@ class RunConfig:
     settings: dict[str, Any]
     # SentencePiece model in place of the words.
     pieces: Path | None = field(default=None, compare=False)
+    # Names of the scenes that it is fine-tuned on.
+    scenes: tuple[str, ...] = ()
 
     def save(self, run: Path) -> None:
         """Write `config.json`, and `tokenizer.model` if there is one."""
@@ -44,6 +46,7 @@ class RunConfig:
             "env": asdict(self.env),
             "seed": self.seed,
             "settings": self.settings,
+            "scenes": list(self.scenes),
         }
         if self.pieces is not None and self.pieces.parent != Path(run):
             Path(run).mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,7 @@ class RunConfig:
                 seed=int(data["seed"]),
                 settings=dict(data["settings"]),
                 pieces=path.with_name(_PIECES) if path.with_name(_PIECES).exists() else None,
+                scenes=tuple(str(name) for name in data.get("scenes", ())),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}; restore it") from None

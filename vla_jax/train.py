@@ -14,7 +14,7 @@ import numpy as np
 from sim.env import Env
 from sim.scene_batch import SceneBatch
 from vla_jax.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
-from vla_jax.distributed import is_first
+from vla_jax.distributed import from_first, is_first
 from vla_jax.guard import dump_bad_batch
 from vla_jax.logs import MetricsLog, open_sinks
 from vla_jax.models.agent import make_agent
@@ -111,7 +111,8 @@ def fine_tune(
     iterate = make_iteration(env, agent, settings.ppo, settings.length, settings.focus)
     begin = (params, env, batch, settings.ppo, seed)
     start = 0
-    if checkpoint_steps(out):
+    # The first process decides: a shared file system may show the others less as yet.
+    if from_first(lambda: len(checkpoint_steps(out))):
         shapes = state_shapes(*begin)
         start, params, rest = load_checkpoint(out, shapes.params, _without_params(shapes))
         state = replace(rest, params=params)
@@ -119,7 +120,13 @@ def fine_tune(
         state = init_train_state(*begin)
         if is_first():
             RunConfig(
-                policy.config, policy.words, env.config, seed, asdict(settings), policy.pieces
+                policy=policy.config,
+                words=policy.words,
+                env=env.config,
+                seed=seed,
+                settings=asdict(settings),
+                pieces=policy.pieces,
+                scenes=tuple(scene_ids),
             ).save(out)
     log = MetricsLog(out, start, open_sinks(logs, out) if is_first() else (), write=is_first())
     progress = progress if is_first() else silent
@@ -140,9 +147,9 @@ def fine_tune(
         log.append(row)
         note = f"success {recent_success(log.rows):.0%}"
         stop = False
-        if row["skipped_updates"]:
+        if skipped := row["skipped_updates"] + row["skipped_critic_updates"]:
             folder = dump_bad_batch(out, i + 1, bad, state.params, scene_ids)
-            note = f"{row['skipped_updates']:.0f} bad updates skipped, see {folder}"
+            note = f"{skipped:.0f} bad updates skipped, see {folder}"
             stop = settings.on_nan == "stop"
         if stop or i + 1 == settings.iterations or (i + 1) % settings.save_every == 0:
             save_checkpoint(out, i + 1, state.params, _without_params(state))
@@ -155,7 +162,9 @@ def fine_tune(
         "success_rate": recent_success(log.rows),
         "sps": float(np.median([row["sps"] for row in log.rows])),
         "wall_s": log.rows[-1]["wall_s"],
-        "skipped_updates": sum(row["skipped_updates"] for row in log.rows),
+        "skipped_updates": sum(
+            row["skipped_updates"] + row["skipped_critic_updates"] for row in log.rows
+        ),
     }
 
 

@@ -242,7 +242,7 @@ def _callback(n_substeps: int, num_threads: int) -> Callable[..., np.ndarray]:
     ) -> np.ndarray:
         key = int(handle)
         scenes = host_scenes(key)
-        index = np.clip(np.asarray(scene_index), 0, len(scenes.models) - 1)
+        index = np.asarray(scene_index) % len(scenes.models)  # see `sim.buckets.make_room`
         with _lock:  # a Batch serves one Python thread at a time
             pool = _pool(scenes, len(index), num_threads)
             if dynamics is None:

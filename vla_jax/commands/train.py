@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="change any other setting, for instance ppo.learning_rate=5e-5, ppo.reduction=mean, "
         "flow.kind=sde, on_nan=stop, policy.flow_steps=4 or policy.freeze=vision; may be repeated; "
-        "an unknown name lists those there are",
+        "a mistyped name is told its neighbours",
     )
     parser.add_argument(
         "--log",
@@ -117,6 +117,12 @@ def _add_devices(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     """Fine-tunes, resumes or plans."""
+    told = args.processes is not None or args.process_index is not None
+    if told and not (args.distributed or args.coordinator):
+        raise ValueError(
+            "--processes and --process-index need --coordinator HOST:PORT (or --distributed): "
+            "without it every process would be a run of its own"
+        )
     if args.distributed or args.coordinator:
         from vla_jax.distributed import join
 

@@ -38,11 +38,6 @@ class Loop:
     live: int
     scratch: int
 
-    @property
-    def peak(self) -> int:
-        """Bytes at the worst moment of the loop, beyond the program's arguments."""
-        return self.live + self.scratch
-
 
 @dataclass(frozen=True)
 class Usage:

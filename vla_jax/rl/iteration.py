@@ -155,13 +155,15 @@ def make_iteration(
 
 def _spread(iteration: Callable, env: ShardedEnv) -> Callable:
     """The jitted iteration on a mesh: the state stays where it lies, metrics are everywhere."""
-    programs: list[Callable] = []
+    programs: dict[Any, Callable] = {}
 
     def run(state: TrainState, batch):
-        if not programs:  # where the state lies depends on its shapes, which are known only here
+        leaves, structure = jax.tree.flatten((state, batch))
+        shapes = structure, tuple((x.shape, x.dtype) for x in leaves)
+        if shapes not in programs:  # where the state lies depends on its shapes
             at = (state_shardings(state, env), NamedSharding(env.mesh, PartitionSpec()), None)
             program = jax.jit(iteration, donate_argnums=0, out_shardings=at)
-            programs.append(compiled(program, state, batch))
-        return programs[0](state, batch)
+            programs[shapes] = compiled(program, state, batch)
+        return programs[shapes](state, batch)
 
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,10 @@ from vla_jax.rl.ppo import PPOConfig, Transitions, critic_loss, optimizers, poli
 
 
 class BadBatch(NamedTuple):
-    """The first minibatch of an update whose gradient was not finite, if there was one."""
+    """The first minibatch of an update whose gradient was not finite, if there was one.
+
+    A minibatch of the critic is kept only if none of the policy's was bad.
+    """
 
     found: jax.Array  # bool[]
     batch: Transitions  # leading axis [B]; zeros where nothing was found
@@ -56,7 +60,7 @@ def update(
         if config.target_kl:
             learn &= parts["approx_kl"] <= config.target_kl
         actor, state, sound, norm = _apply(policy_adam, actor, state, grads, learn)
-        bad = _keep_first(bad, sound, batch)
+        bad = _keep_first(bad, sound, lambda: batch)
         parts |= {"grad_norm": norm, "skipped_updates": 1.0 - sound, "updated": learn * sound}
         return (actor, state, learn, bad), parts
 
@@ -77,6 +81,8 @@ def update(
     rows = shuffled(key_critic, length, num_envs, config.critic_epochs, config.minibatches)
     carry = (params.critic, opt_state[1])
     (critic, critic_state), (values, norms, skipped) = jax.lax.scan(critic_step, carry, rows)
+    worst = skipped.argmax()  # the first, as they are 0 or 1
+    bad = _keep_first(bad, 1.0 - skipped[worst], lambda: minibatch(data, rows[worst]))
     metrics = {name: jnp.mean(x) for name, x in parts.items()}
     metrics |= {"value_loss": values[-1], "critic_grad_norm": norms.mean()}
     metrics["first_ratio_error"] = parts["max_ratio_error"][0]
@@ -118,10 +124,10 @@ def minibatch(data: Transitions, rows: jax.Array) -> Transitions:
     return jax.tree.map(pick, data)
 
 
-def _keep_first(bad: BadBatch, sound: jax.Array, batch: Transitions) -> BadBatch:
-    """The first minibatch that was not sound; copied only then."""
+def _keep_first(bad: BadBatch, sound: jax.Array, batch: Callable[[], Transitions]) -> BadBatch:
+    """The first minibatch that was not sound; gathered and copied only then."""
     take = (sound == 0.0) & ~bad.found
-    kept = jax.lax.cond(take, lambda: batch, lambda: bad.batch)
+    kept = jax.lax.cond(take, batch, lambda: bad.batch)
     return BadBatch(bad.found | take, kept)
 
 
