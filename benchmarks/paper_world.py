@@ -40,8 +40,8 @@ class Size:
     length: int = 12
     minibatches: int = 3
     # Iterations of the main run, and of each run that is compared with others.
-    iterations: int = 300
-    short: int = 60
+    iterations: int = 180
+    short: int = 40
     # Training scenes: of the main run, and of the runs on scene diversity; and their seeds.
     train_scenes: int = 100
     counts: tuple[int, ...] = (1, 10, 25, 50, 100)
@@ -53,7 +53,7 @@ class Size:
     # Scenes of the demonstrations, and of the stills that stand for vision-language pretraining.
     narrow_scenes: int = 32
     still_scenes: int = 1024
-    imitation: ImitationConfig = ImitationConfig()
+    imitation: ImitationConfig = ImitationConfig(stills=48_000, steps=3500, learning_rate=5e-3)
     difficulty: str = "easy"
     episode_steps: int = 40
 

@@ -11,6 +11,7 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
+import tensorstore as ts
 from flax import nnx
 from orbax.checkpoint import PyTreeCheckpointer
 from orbax.checkpoint import v1 as ocp
@@ -18,6 +19,7 @@ from pi0_samples import TINY, TINY05, random_params
 
 from vla_jax.convert import (
     join,
+    list_assets,
     load_openpi,
     load_paligemma,
     read_norm_stats,
@@ -27,6 +29,7 @@ from vla_jax.models.config import PolicyConfig
 from vla_jax.models.lora import merge_lora
 from vla_jax.models.pi0 import abstract_params, fresh_params
 from vla_jax.models.pi0_config import PI0_TINY, LoraConfig, NormStats
+from vla_jax.models.pi0_data import normalize
 from vla_jax.openpi import read as convert_read
 from vla_jax.openpi.names import openpi_names, paligemma_names
 from vla_jax.openpi.read import place
@@ -38,6 +41,7 @@ TUNED = replace(
 )
 GATING = "PaliGemma/llm/layers/mlp/gating_einsum"
 QUERY = "PaliGemma/llm/layers/attn/q_einsum/w"
+JOIN = "PaliGemma/llm/layers/attn/attn_vec_einsum/w"
 
 
 def flatten(params: nnx.State) -> dict[str, np.ndarray]:
@@ -76,7 +80,9 @@ def assert_same(got: dict, want: dict) -> None:
 def test_round_trip(config, tmp_path):
     """What openpi's reader sees, and what ours reads back, is what was written, to the bit."""
     params = random_params(config)
+    (tmp_path / "out").mkdir()
     folder = save_openpi(params, config, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with PyTreeCheckpointer() as reader:
         tree = reader.restore(folder / "params")
     assert set(tree) == {"params"}
@@ -143,14 +149,23 @@ def test_openpis_lora_is_merged_on_the_way_in(tmp_path):
 
     a, b = update(QUERY, 2)
     c, d = update(GATING, 3)
-    stem = QUERY.removesuffix("w")
-    lora = {f"{stem}lora_a": a, f"{stem}lora_b": b}
+    e, f = update(JOIN, 2)
+    lora = {}
+    for name, pair in ((QUERY, (a, b)), (JOIN, (e, f))):
+        lora |= {f"{name.removesuffix('w')}lora_{x}": y for x, y in zip("ab", pair, strict=True)}
     lora |= {f"{GATING}_lora_a": c, f"{GATING}_lora_b": d}
     folder = write(tmp_path / "lora", {"params": nest(want | lora, "value")})
     got = named(TINY, load_openpi(folder, TINY, lora_scale=0.5))
     np.testing.assert_allclose(got[QUERY], want[QUERY] + 0.5 * (a @ b), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(got[GATING], want[GATING] + c @ d, rtol=1e-5, atol=1e-5)
-    assert_same(got, {name: x for name, x in want.items() if name not in (QUERY, GATING)})
+    # openpi's equations for BTNH,NHD->BTD, of every layer l.
+    heads = rng.standard_normal((2, 5, *want[JOIN].shape[1:3])).astype(np.float32)
+    low = np.einsum("btnh,lnhr->lbtr", heads, e)
+    changed = np.einsum("btnh,lnhd->lbtd", heads, want[JOIN])
+    changed += 0.5 * np.einsum("lbtr,lnrd->lbtd", low, f)
+    joined = np.einsum("btnh,lnhd->lbtd", heads, got[JOIN])
+    np.testing.assert_allclose(joined, changed, rtol=1e-4, atol=1e-4)
+    assert_same(got, {name: x for name, x in want.items() if name not in (QUERY, GATING, JOIN)})
     lora[f"{GATING}_lora_b"] = d[..., :-1]
     folder = write(tmp_path / "bent", {"params": nest(want | lora)})
     with pytest.raises(ValueError, match="low-rank update of .*gating_einsum"):
@@ -191,6 +206,22 @@ def test_damage_is_named(tmp_path):
         load_openpi(folder, TINY)
 
 
+def test_a_missing_chunk_is_damage_unless_zeros_were_left_out(tmp_path):
+    flat = named(TINY, random_params(TINY))
+    folder = write(tmp_path / "plain", {"params": nest(flat)}, use_ocdbt=False)
+    (folder / f"params.{QUERY.replace('/', '.')}" / "0.0.0.0").unlink()
+    with pytest.raises(ValueError, match=r"q_einsum\.w of .* is damaged"):
+        load_openpi(folder, TINY)
+    # Older versions of Orbax stored no chunks of zeros, and did not say that they did.
+    notes = json.loads((folder / "_METADATA").read_text())
+    del notes["store_array_data_equal_to_fill_value"]
+    (folder / "_METADATA").write_text(json.dumps(notes))
+    assert not named(TINY, load_openpi(folder, TINY))[QUERY].any()
+    (folder / "_METADATA").write_text("{")
+    with pytest.raises(ValueError, match="_METADATA is damaged"):
+        load_openpi(folder, TINY)
+
+
 def test_leaves_are_read_in_pieces_straight_into_place(tmp_path, monkeypatch):
     """Pieces of a leaf, never the leaf; one leaf at a time; each device only its part."""
     flat = named(TINY, random_params(TINY))
@@ -202,12 +233,17 @@ def test_leaves_are_read_in_pieces_straight_into_place(tmp_path, monkeypatch):
     def spy(spec, name, home):
         leaf = opened(spec, name, home)
 
-        def read(index):
-            part = leaf.open()(index)
-            reads.append((name, part.nbytes))
-            return part
+        def open_():
+            inner = leaf.open()
 
-        return replace(leaf, open=lambda: read)
+            def read(index):
+                part = inner(index)
+                reads.append((name, part.nbytes))
+                return part
+
+            return read
+
+        return replace(leaf, open=open_)
 
     monkeypatch.setattr(convert_read, "_tensorstore_leaf", spy)
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("fsdp",))
@@ -226,6 +262,27 @@ def test_leaves_are_read_in_pieces_straight_into_place(tmp_path, monkeypatch):
     state = dict(nnx.to_flat_state(params))
     assert {path: x.shape for path, x in state.items()} == asked
     assert all(leaf[...].sharding.mesh is mesh for leaf in state.values())
+
+
+def test_every_chunk_is_fetched_once(tmp_path, monkeypatch):
+    """However many pieces it is read in: here both chunks of a row of them are needed for each."""
+    monkeypatch.setattr(convert_read, "_PIECE", 1024)
+    value = np.random.default_rng(0).standard_normal((200, 64)).astype(np.float32)
+    folder = write(tmp_path / "chunks", {"x": np.zeros(1)}, use_ocdbt=False)
+    store = {"driver": "file", "path": f"{folder}/y/"}
+    metadata = {"shape": [200, 64], "chunks": [100, 32], "dtype": "<f4", "compressor": None}
+    spec = {"driver": "zarr", "kvstore": store, "metadata": metadata}
+    ts.open(spec, create=True).result()[...].write(value).result()
+    leaf = convert_read.orbax_leaves(folder)["y"]
+
+    def fetched() -> int:
+        metric = "/tensorstore/kvstore/file/bytes_read"
+        (found,) = ts.experimental_collect_matching_metrics(metric)
+        return found["values"][0]["value"]
+
+    before = fetched()
+    np.testing.assert_array_equal(place(leaf, np.float32, None), value)
+    assert value.nbytes <= fetched() - before < 1.1 * value.nbytes
 
 
 def test_paligemma_file(tmp_path):
@@ -258,6 +315,31 @@ def test_paligemma_file(tmp_path):
         load_paligemma(tmp_path / "none.npz", TINY)
 
 
+def test_a_policy_without_statistics_gets_some_that_change_nothing(tmp_path):
+    """openpi loads no checkpoint without; both of its normalizations must leave numbers alone."""
+    folder = save_openpi(random_params(TINY), TINY, tmp_path / "out")
+    for name, size in (("state", TINY.proprio), ("actions", TINY.action)):
+        norm = read_norm_stats(folder)[name]
+        x = np.linspace(-3.0, 3.0, size, dtype=np.float32)
+        for quantiles in (False, True):
+            np.testing.assert_allclose(normalize(x, norm, quantiles), x, atol=1e-5)
+
+
+def test_an_interrupted_export_can_be_repeated(tmp_path, monkeypatch):
+    """Nothing is at the place asked for before all is, and what a kill left is no hindrance."""
+    (tmp_path / "out.partial" / "params").mkdir(parents=True)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PyTreeCheckpointer, "save", raise_interrupt)
+        save_openpi(random_params(TINY), TINY, tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+    save_openpi(random_params(TINY), TINY, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def raise_interrupt(*args, **kwargs) -> None:
+    raise KeyboardInterrupt
+
+
 def test_norm_stats(tmp_path):
     """Written with the parameters, read back; several robots are told apart; damage is named."""
     state = NormStats((0.1, 0.2), (1.0, 2.0), (-1.0, -2.0), (1.0, 2.0))
@@ -270,6 +352,7 @@ def test_norm_stats(tmp_path):
     other.mkdir()
     (other / "norm_stats.json").write_text(json.dumps(stats))
     assert read_norm_stats(folder, "droid") == {"state": state}
+    assert list_assets(folder) == ["droid", "lab/arm"]
     with pytest.raises(ValueError, match=r"\['droid', 'lab/arm'\]: choose one"):
         read_norm_stats(folder)
     for text, complaint in (

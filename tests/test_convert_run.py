@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import jax
@@ -15,7 +16,8 @@ import vla_jax as vj
 from vla_jax.cli import main
 from vla_jax.convert import load_openpi, save_openpi
 from vla_jax.models.pi0_config import NormStats
-from vla_jax.openpi.runs import checkpoint_from_run, run_from_checkpoint
+from vla_jax.openpi import runs
+from vla_jax.openpi.runs import _choose_stats, checkpoint_from_run, run_from_checkpoint
 from vla_jax.run import load_policy
 from vla_jax.train import fine_tune
 
@@ -44,7 +46,7 @@ def run(tmp_path_factory):
     pieces = train(folder / "small.model")
     save_openpi(random_params(WITH_STATS, 0.1), WITH_STATS, folder / "openpi")
     told = run_from_checkpoint(folder / "openpi", folder / "run", SMALL, pieces)
-    assert told["normalized"]
+    assert told["asset"] == "vla_jax" and told["assets"] == ["vla_jax"]
     return folder / "run"
 
 
@@ -58,6 +60,38 @@ def test_the_run_holds_the_checkpoint(run, tmp_path):
     same = jax.tree.map(lambda a, b: bool((a == b).all()), there, back)
     heads = ("noise", "value_layers")
     assert all(jax.tree.leaves({k: v for k, v in dict(same).items() if k not in heads}))
+
+
+def test_statistics_are_chosen_by_their_sizes(run, tmp_path):
+    """Of several robots' those that fit; none fits, several do, or another is asked for."""
+    assets = tmp_path / "assets"
+    for name, state, action in (("bimanual", 14, 14), ("ours", 12, 7), ("stateless", 0, 7)):
+        norms = {"state": state, "actions": action}
+        stats = {key: {"mean": [0.5] * n, "std": [2.0] * n} for key, n in norms.items() if n}
+        (assets / name).mkdir(parents=True)
+        (assets / name / "norm_stats.json").write_text(json.dumps({"norm_stats": stats}))
+    chosen, norms = _choose_stats(SMALL, tmp_path, None)
+    assert chosen == "ours" and len(norms["state_norm"].mean) == 12
+    with pytest.raises(ValueError, match="for 14 states and 14 actions, this policy has 12 and 7"):
+        _choose_stats(SMALL, tmp_path, "bimanual")
+    assert _choose_stats(replace(SMALL, proprio=8), tmp_path, None) == (None, {})
+    shutil.copytree(assets / "ours", assets / "twin")
+    with pytest.raises(ValueError, match=r"\['ours', 'twin'\] fit this policy: choose one"):
+        _choose_stats(SMALL, tmp_path, None)
+    assert _choose_stats(SMALL, tmp_path, "twin")[0] == "twin"
+
+
+def test_an_interrupted_conversion_can_be_repeated(run, tmp_path, monkeypatch):
+    def interrupted(*args) -> None:
+        raise KeyboardInterrupt
+
+    source, pieces = run.parent / "openpi", run / "tokenizer.model"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(runs, "save_checkpoint", interrupted)
+        run_from_checkpoint(source, tmp_path / "run", SMALL, pieces)
+    assert not any(tmp_path.iterdir())
+    run_from_checkpoint(source, tmp_path / "run", SMALL, pieces)
+    assert load_policy(tmp_path / "run").pieces == tmp_path / "run" / "tokenizer.model"
 
 
 @pytest.mark.slow

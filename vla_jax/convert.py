@@ -14,6 +14,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,7 +68,8 @@ def load_openpi(
                 # openpi scales the updates of attention kernels only.
                 scale = lora_scale if name.endswith("/w") else 1.0
                 _check_lora(found[name], a, b, name)
-                found[name] = with_lora(found[name], a, b, scale)
+                joins = "attn_vec_einsum" in name
+                found[name] = with_lora(found[name], a, b, scale, over_heads=joins)
     return _fill(names, found, config, seed, sharding, f"checkpoint {folder}")
 
 
@@ -89,14 +94,13 @@ def save_openpi(
     """Write a checkpoint that openpi reads: `folder/params` and `folder/assets/ASSET/norm_stats`.
 
     LoRA is added to its kernels; noise and value heads, which openpi does not have, are left out.
-    Kernels keep their precision.
+    Kernels keep their precision. A policy without statistics gets some that change no number, as
+    openpi loads no checkpoint without.
 
     Raises:
-        ValueError: if the folder exists already.
+        ValueError: if the folder holds something already.
     """
     folder, pi0 = Path(folder).absolute(), check(config)
-    if folder.exists():
-        raise ValueError(f"{folder} exists already: choose another folder")
     if pi0.lora.rank:
         params = merge_lora(params, pi0)
     flat = {join(path): leaf[...] for path, leaf in nnx.to_flat_state(params)}
@@ -107,15 +111,55 @@ def save_openpi(
         for node in nodes:
             inner = inner.setdefault(node, {})
         inner[last] = flat[ours]
-    with PyTreeCheckpointer() as writer:
-        writer.save(folder / "params", {"params": tree})
-    stats = {"state": pi0.state_norm, "actions": pi0.action_norm}
-    stats = {name: asdict(norm) for name, norm in stats.items() if norm is not None}
-    if stats:
-        home = folder / "assets" / asset
+    stats = {
+        "state": asdict(pi0.state_norm or _no_change(config.proprio)),
+        "actions": asdict(pi0.action_norm or _no_change(config.action)),
+    }
+    with complete_folder(folder) as begun:
+        home = begun / "assets" / asset
         home.mkdir(parents=True)
         (home / "norm_stats.json").write_text(json.dumps({"norm_stats": stats}, indent=2))
+        with PyTreeCheckpointer() as writer:
+            writer.save(begun / "params", {"params": tree})
     return folder
+
+
+def _no_change(size: int) -> NormStats:
+    """Statistics by which both of openpi's normalizations leave the numbers as they are."""
+    return NormStats((0.0,) * size, (1.0,) * size, (-1.0,) * size, (1.0,) * size)
+
+
+@contextmanager
+def complete_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to write into; it becomes `folder` when all is written.
+
+    So what an interruption leaves behind is never taken for the whole, and does not hinder another
+    try.
+
+    Raises:
+        ValueError: if `folder` holds something already.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"{folder} exists already: choose another folder")
+    begun = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(begun, ignore_errors=True)
+    begun.mkdir(parents=True)
+    try:
+        yield begun
+        os.replace(begun, folder)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+
+
+def list_assets(folder: str | Path) -> list[str]:
+    """The robots whose statistics are beside an openpi checkpoint: `asset`s of `read_norm_stats`."""
+    return sorted(_stats_files(Path(folder)))
+
+
+def _stats_files(folder: Path) -> dict[str, Path]:
+    home = folder / "assets"
+    return {str(path.parent.relative_to(home)): path for path in home.rglob("norm_stats.json")}
 
 
 def read_norm_stats(folder: str | Path, asset: str | None = None) -> dict[str, NormStats]:
@@ -128,12 +172,14 @@ def read_norm_stats(folder: str | Path, asset: str | None = None) -> dict[str, N
     Raises:
         ValueError: if there are none, several and none chosen, or the file is damaged.
     """
-    home = Path(folder) / "assets"
-    files = {str(p.parent.relative_to(home)): p for p in sorted(home.rglob("norm_stats.json"))}
+    files = _stats_files(Path(folder))
     if asset is None and len(files) == 1:
         asset = next(iter(files))
     if asset not in files:
-        raise ValueError(f"{home} has statistics for {sorted(files)}: choose one of them as asset")
+        raise ValueError(
+            f"{Path(folder) / 'assets'} has statistics for {sorted(files)}: choose one of them as "
+            "asset"
+        )
     path = files[asset]
     if path.stat().st_size > _LARGEST_STATS:
         raise ValueError(f"{path} is too large for statistics")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,10 +32,11 @@ from vla_jax.data.demonstrations import (
 from vla_jax.data.samples import SampleSet, demonstration_set, heldout_rows, pools
 from vla_jax.data.stats import RunningStats, save_norm_stats
 from vla_jax.imitation_step import Pretrainer, Trained, make_pretrainer, vary_words
+from vla_jax.models.agent import param_shapes
 from vla_jax.models.config import PolicyConfig
-from vla_jax.run import Policy, RunConfig
+from vla_jax.run import RunConfig, load_config, load_policy
 
-__all__ = ["ImitationConfig", "SampleSet", "imitate", "pretrain", "vary_words"]
+__all__ = ["ImitationConfig", "SampleSet", "imitate", "pretrain", "usual_settings", "vary_words"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class ImitationConfig:
     # Environments of the recording.
     num_envs: int = 256
     # Rate at which words are hidden, so that an unseen word does not confuse, and at which one
-    # (twice) an unknown word is slipped in, so that a longer wording does not either.
+    # (twice) an unknown word is slipped in, so that a longer wording does not either. Prompts in
+    # SentencePiece's tokens stay as they are: it has no unknown words.
     word_dropout: float = 0.15
     word_insertion: float = 0.4
     # Changes to the pictures, see `data.augment`; by default none.
@@ -77,12 +80,21 @@ class ImitationConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        for name in ("demo_rows", "still_rows", "dataset_rows", "steps", "save_every"):
+        rows = ("demo_rows", "still_rows", "dataset_rows")
+        for name in (*rows, "chunks", "num_envs", "steps", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         for name in ("heldout", "ema"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
+
+
+def usual_settings(policy: PolicyConfig) -> ImitationConfig:
+    """The settings that suit a policy: π0's points at nothing, so stills teach it nothing, and it
+    is fine-tuned at openpi's rate."""
+    if policy.pi0 is None:
+        return ImitationConfig()
+    return ImitationConfig(stills=0, learning_rate=2.5e-5)
 
 
 Stage = Callable[[str, int], Callable[[int, str], None]]
@@ -106,7 +118,7 @@ def pretrain(
     out: Path,
     stage: Stage,
     dataset: Demonstrations | None = None,
-    start: Policy | None = None,
+    init: Path | None = None,
 ) -> dict[str, Any]:
     """Record demonstrations and stills, pretrain a policy on them, and save it as a run.
 
@@ -124,7 +136,8 @@ def pretrain(
         out: folder of the run.
         stage: (name, total) -> update(done, note), to report progress.
         dataset: more demonstrations, from disk.
-        start: a policy of these sizes and words to start from, instead of fresh parameters.
+        init: a run whose policy to start from, instead of fresh parameters; it has these sizes and
+            words.
 
     Returns:
         what `imitate` returns, with demos (episodes recorded) and expert_success.
@@ -150,7 +163,7 @@ def pretrain(
         rows, share = settings.dataset_rows, settings.heldout
         sets.append(demonstration_set(dataset, rows, share, seed, placed=False)[0])
         found = {**found, "episodes": found["episodes"] + len(np.unique(dataset.source[:, 1]))}
-    return imitate(sets, found, deploy, policy, words, settings, seed, out, stage, start)
+    return imitate(sets, found, deploy, policy, words, settings, seed, out, stage, init)
 
 
 def imitate(
@@ -163,14 +176,14 @@ def imitate(
     seed: int,
     out: Path,
     stage: Stage,
-    start: Policy | None = None,
+    init: Path | None = None,
 ) -> dict[str, Any]:
     """Pretrain a policy on samples and save it as a run, or go on where the run stopped.
 
     Args:
         sets: the samples; those that know where things are come first.
         found: episodes, expert_success of the samples.
-        deploy, policy, words, settings, seed, out, stage, start: see `pretrain`.
+        deploy, policy, words, settings, seed, out, stage, init: see `pretrain`.
 
     Returns:
         demos, expert_success, loss (flow), ground_error_dm, heldout_loss (flow; None without
@@ -179,7 +192,7 @@ def imitate(
     Raises:
         ValueError: `out` holds a run of other settings or samples.
     """
-    pieces = None if start is None else start.pieces
+    pieces = None if init is None else load_config(init).pieces
     out, config = Path(out), RunConfig(policy, words, deploy, seed, asdict(settings), pieces)
     if (finished := _finished(out, config)) is not None:
         return finished
@@ -187,10 +200,14 @@ def imitate(
     trained_on, heldout = pools(sets), heldout_rows(sets)
     placed = sum(part.rows for part in sets if part.placed)
     unplaced = any(not part.placed for part in sets)
-    trainer = make_pretrainer(policy, settings, placed if unplaced else None)
+    words_vary = pieces is None
+    trainer = make_pretrainer(policy, settings, placed if unplaced else None, words_vary)
     mark = fingerprint(data)
-    fresh = trainer.init(seed, None if start is None else start.params)
-    state, log = _resume(out, config, fresh, mark)
+    if checkpoint_steps(out):
+        state, log = _resume(out, trainer, policy, mark)
+    else:
+        config.save(out)
+        state, log = trainer.init(seed, None if init is None else load_policy(init).params), []
     _save_stats(out, data, np.concatenate(trained_on))
     data = jax.tree.map(jnp.asarray, data)
     rng = np.random.default_rng(seed)
@@ -260,23 +277,22 @@ def _finished(out: Path, config: RunConfig) -> dict[str, Any] | None:
 
 
 def _resume(
-    out: Path, config: RunConfig, state: Trained, mark: int
+    out: Path, trainer: Pretrainer, policy: PolicyConfig, mark: int
 ) -> tuple[Trained, list[dict[str, float]]]:
-    """State and log of the last checkpoint, or a new run's own."""
-    if not checkpoint_steps(out):
-        config.save(out)
-        return state, []
-    _, policy, rest = load_checkpoint(out, state.policy, _rest(state, mark))
+    """State and log of the last checkpoint; its samples must have the fingerprint `mark`."""
+    # Shapes alone: parameters and moments made only to be replaced would take as much memory again.
+    expected = jax.eval_shape(functools.partial(trainer.init, 0), param_shapes(policy))
+    _, params, rest = load_checkpoint(out, expected.policy, _rest(expected, mark))
     if int(rest["samples"]) != mark:
         raise ValueError(
             f"{out} was trained on other samples than these, so it cannot go on exactly: give the "
             "same scenes or dataset, on the same machine, or start anew in another folder"
         )
     average = None
-    if state.average is not None:
-        policy, average = policy._replace(actor=rest["actor"]), policy.actor
+    if expected.average is not None:
+        params, average = params._replace(actor=rest["actor"]), params.actor
     log = [row for row in read_json(out / _LOG) if row["step"] <= int(rest["step"])]
-    return Trained(policy, rest["opt_state"], average, rest["step"]), log
+    return Trained(params, rest["opt_state"], average, rest["step"]), log
 
 
 def _rest(state: Trained, mark: int) -> dict[str, Any]:
@@ -291,7 +307,7 @@ def _rest(state: Trained, mark: int) -> dict[str, Any]:
 
 
 def _save_stats(out: Path, data: Demonstrations, rows: np.ndarray) -> None:
-    """`norm_stats.json` of what is imitated, for whoever serves or converts the policy."""
+    """`norm_stats.json`: what is imitated, described. The policy does not normalize by it."""
     rows = rows[data.has_action[rows] > 0.0]
     values = {"state": np.asarray(data.obs.proprio)[rows], "actions": data.action[rows]}
     stats = {}

@@ -51,7 +51,10 @@ class Pretrainer(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def make_pretrainer(
-    config: PolicyConfig, settings: ImitationConfig, placed: int | None = None
+    config: PolicyConfig,
+    settings: ImitationConfig,
+    placed: int | None = None,
+    words_vary: bool = True,
 ) -> Pretrainer:
     """Adam with a cosine schedule on the actor.
 
@@ -59,12 +62,17 @@ def make_pretrainer(
         config: sizes of the policy.
         settings: of the training.
         placed: how many rows of a minibatch, the first ones, know where things are; None means all.
+        words_vary: false leaves instructions as they are: only a `WordTokenizer` has the unknown
+            word that others are replaced by.
     """
+    if not words_vary:
+        settings = replace(settings, word_dropout=0.0, word_insertion=0.0)
+    rate = settings.learning_rate
     optimizer = optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.adamw(
             optax.warmup_cosine_decay_schedule(
-                0.0, settings.learning_rate, settings.steps // 20, settings.steps, 1e-5
+                0.0, rate, settings.steps // 20, settings.steps, min(1e-5, 0.1 * rate)
             ),
             weight_decay=1e-4,
         ),

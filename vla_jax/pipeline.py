@@ -27,7 +27,7 @@ from vla_jax.memory import MemoryPlan, available_bytes, plan_memory
 from vla_jax.models.agent import make_agent, param_shapes, sort_params
 from vla_jax.models.config import PolicyConfig
 from vla_jax.planning.advice import check_plan, lighter_policies
-from vla_jax.run import Policy, RunConfig, load_policy
+from vla_jax.run import Policy, RunConfig, load_config, load_policy, make_tokenizer
 from vla_jax.tokenizers import Tokenizer, WordTokenizer
 from vla_jax.train import TrainConfig, fine_tune
 
@@ -75,9 +75,9 @@ def pretrain_on(
     data = None if dataset is None else open_dataset(dataset)
     if not scenes and data is None:
         raise ValueError("nothing to learn from: give scenes, a dataset, or both")
-    start = None if init is None else load_policy(init)
+    start = None if init is None else load_config(init)
     if start is not None:
-        policy = start.config
+        policy = start.policy
     env = replace(env, image_size=policy.image_size, wrist_size=policy.wrist_size)
     texts = [p for s in scenes for p in s.task.paraphrases]
     if data is not None:
@@ -97,18 +97,18 @@ def pretrain_on(
             samples, settings.dataset_rows, settings.heldout, seed, placed=False
         )
         found = {"episodes": len(np.unique(samples.source[:, 1])), "expert_success": None}
-        return imitate([part], found, *common, start)
+        return imitate([part], found, *common, init)
     world = build_env(settings.num_envs, env, backend=backend)
     batch = build_batch(scenes, tokenizer, backend=backend)
-    return pretrain(world, batch, world, batch, *common, samples, start)
+    return pretrain(world, batch, world, batch, *common, samples, init)
 
 
 def _vocabulary(
-    texts: Sequence[str], policy: PolicyConfig, start: Policy | None
+    texts: Sequence[str], policy: PolicyConfig, start: RunConfig | None
 ) -> tuple[Tokenizer, tuple[str, ...]]:
     """Tokenizer and words: those of the policy to start from, or the texts' own."""
     if start is not None:
-        return start.tokenizer, start.words
+        return make_tokenizer(start.policy, start.words, start.pieces), start.words
     made = WordTokenizer.from_phrases(texts, policy.instruction_length)
     if policy.pi0 is not None and made.size > policy.pi0.vocabulary:
         raise ValueError(

@@ -13,7 +13,7 @@ import jax
 from sim.env import EnvConfig
 from sim.randomize import Randomization
 from sim.types import Observation
-from vla_jax.checkpoint import load_checkpoint, read_json, write_json
+from vla_jax.checkpoint import checkpoint_steps, load_checkpoint, read_json, write_json
 from vla_jax.models.agent import make_agent, param_shapes
 from vla_jax.models.config import PolicyConfig
 from vla_jax.rl.agent import Agent, Params
@@ -112,16 +112,35 @@ class Policy:
         return self._act(self.params, obs, key)
 
 
+def load_config(path: str | Path) -> RunConfig:
+    """The configuration of the run whose policy `load_policy` loads; no parameters are read.
+
+    Raises:
+        ValueError: if the folder holds no run, or one without a checkpoint.
+    """
+    run = _find(path)
+    config = RunConfig.load(run)
+    if not checkpoint_steps(run):
+        raise ValueError(f"{run} has no checkpoint: pretrain or train into it first")
+    return config
+
+
+def _find(path: str | Path) -> Path:
+    """The folder of a run, or of the policy in a demo folder."""
+    run = Path(path)
+    for inner in ("policy", "baseline"):
+        if not (run / "config.json").exists() and (run / inner / "config.json").exists():
+            run = run / inner
+    return run
+
+
 def load_policy(path: str | Path) -> Policy:
     """The newest good checkpoint of a run (or of the policy of a demo folder).
 
     Raises:
         ValueError: if the folder holds no run, or its checkpoints are damaged or of other shapes.
     """
-    run = Path(path)
-    for inner in ("policy", "baseline"):
-        if not (run / "config.json").exists() and (run / inner / "config.json").exists():
-            run = run / inner
+    run = _find(path)
     config = RunConfig.load(run)
     _, params, _ = load_checkpoint(run, param_shapes(config.policy))
     return Policy(config.policy, config.words, config.env, params, config.pieces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -30,6 +31,11 @@ class Tokenizer(Protocol):
         ...
 
 
+def task_words(text: str) -> str:
+    """An instruction as the word tokenizer reads it: lower case, without punctuation."""
+    return " ".join(re.findall(r"[\w'-]+", text.lower())) or "do"
+
+
 class WordTokenizer:
     """A fixed vocabulary of lower-case words; ids 0 and 1 are padding and unknown words.
 
@@ -49,7 +55,7 @@ class WordTokenizer:
     @staticmethod
     def from_phrases(phrases: Iterable[str], length: int = 12) -> WordTokenizer:
         """The vocabulary of these phrases, sorted."""
-        words = sorted({word for phrase in phrases for word in phrase.split()})
+        words = sorted({word for phrase in phrases for word in task_words(phrase).split()})
         return WordTokenizer(words, length)
 
     @property
@@ -70,7 +76,7 @@ class WordTokenizer:
 
     def encode(self, phrase: str, length: int) -> np.ndarray:
         """Token ids i32[length]. Longer phrases raise ValueError: cutting would change the task."""
-        ids = [self.word_id(word) for word in phrase.lower().split()]
+        ids = [self.word_id(word) for word in task_words(phrase).split()]
         if len(ids) > length:
             raise ValueError(
                 f"instruction {phrase!r} has {len(ids)} words, the policy reads {length}: "

@@ -141,7 +141,7 @@ class TransferEnv:
             return images
         if self._painter is None:
             self._painter = Painter(self._look, max(sides))
-        for i in rows[np.argsort(scene[rows], kind="stable")].tolist():
+        for i in rows[self._painter.order(scene[rows].tolist())].tolist():
             shots = [
                 Shot(pos[i], mat[i], float(fovy[i]), side)
                 for (pos, mat, fovy), side in zip(host["cameras"], sides, strict=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vla_jax.commands.common import Outcome, add_out, check_new_folder
 from vla_jax.progress import Progress
+
+if TYPE_CHECKING:
+    from vla_jax.models.config import PolicyConfig
 
 NAME = "convert"
 SUMMARY = "make a run of an openpi or PaliGemma checkpoint, or an openpi checkpoint of a run"
@@ -29,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", choices=_PRESETS, default="pi0", help="architecture (default %(default)s)"
     )
-    parser.add_argument("--asset", metavar="ID", help="which robot's statistics to take")
+    parser.add_argument(
+        "--asset",
+        metavar="ID",
+        help="which robot's statistics to take (default: those that fit the policy's states and "
+        "actions, if there are such)",
+    )
     parser.add_argument("--to-openpi", action="store_true", help="write an openpi checkpoint")
 
 
@@ -48,15 +57,20 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
         data = checkpoint_from_run(args.source, args.out)
         text = f"openpi checkpoint in {args.out}"
     else:
+        policy = get_config(args.preset)
         data = run_from_checkpoint(
-            args.source,
-            args.out,
-            get_config(args.preset),
-            args.tokenizer,
-            asset=args.asset,
-            seed=args.seed,
+            args.source, args.out, policy, args.tokenizer, asset=args.asset, seed=args.seed
         )
-        norm = "the checkpoint's" if data["normalized"] else "no"
-        text = f"{data['parameters']:,} parameters, {norm} statistics; run in {args.out}"
+        text = f"{data['parameters']:,} parameters, {_statistics(data, policy)}; run in {args.out}"
     update(1)
     return Outcome(data | {"dir": str(args.out)}, text)
+
+
+def _statistics(data: dict[str, Any], policy: PolicyConfig) -> str:
+    """Which statistics the run has, in words."""
+    if data["asset"] is not None:
+        return f"normalized by the statistics of {data['asset']}"
+    if data["assets"]:
+        size = f"{policy.proprio} states and {policy.action} actions"
+        return f"not normalized (none of {len(data['assets'])} statistics are for {size})"
+    return "not normalized"

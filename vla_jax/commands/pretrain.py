@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vla_jax.commands.common import (
     Outcome,
@@ -16,6 +17,10 @@ from vla_jax.commands.common import (
     positive,
 )
 from vla_jax.progress import Progress
+
+if TYPE_CHECKING:
+    from vla_jax.imitation import ImitationConfig
+    from vla_jax.models.config import PolicyConfig
 
 NAME = "pretrain"
 SUMMARY = "record a scripted expert and pretrain a policy by imitation"
@@ -46,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number = "%(default)s"
     for option, kind, default, text in (
         ("--chunks", positive, 12000, f"action chunks to record (default {number})"),
-        ("--stills", natural, 24000, f"pictures without actions (default {number})"),
+        ("--stills", natural, None, "pictures without actions (default 24000, for π0's none)"),
         ("--steps", positive, 1500, f"minibatches of training (default {number})"),
         ("--num-envs", positive, 256, f"environments of the recording (default {number})"),
         ("--episode-steps", positive, 100, f"control steps of an episode (default {number})"),
@@ -66,6 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DECAY",
         help="save a moving average of the parameters, of this decay, as the policy; 0.99 is "
         "usual (default: off)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change any other setting, for instance learning_rate=1e-4 (usually 1e-3, for π0's "
+        "2.5e-5), demo_rows=64 or augment.shift=2; may be repeated; an unknown name lists those "
+        "there are",
     )
     parser.add_argument(
         "--augment",
@@ -93,21 +107,12 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     from dataclasses import replace
 
     from generation.store import load_scenes
-    from vla_jax.data.augment import USUAL, Augmentation
-    from vla_jax.imitation import ImitationConfig
     from vla_jax.models.config import get_config
     from vla_jax.pipeline import ENV, pretrain_on
+    from vla_jax.run import load_config
 
-    policy = get_config(args.preset)
-    settings = ImitationConfig(
-        chunks=args.chunks,
-        stills=args.stills,
-        steps=args.steps,
-        num_envs=args.num_envs,
-        heldout=args.heldout,
-        ema=args.ema,
-        augment=USUAL if args.augment else Augmentation(),
-    )
+    policy = get_config(args.preset) if args.init is None else load_config(args.init).policy
+    settings = _settings(args, policy)
     env = replace(ENV, episode_steps=args.episode_steps)
     data = pretrain_on(
         [] if args.scenes is None else load_scenes(args.scenes),
@@ -129,6 +134,28 @@ def run(args: argparse.Namespace, progress: Progress) -> Outcome:
     text += f"; loss {data['loss']:.3f}"
     text += "" if heldout is None else f", held out {heldout:.3f}"
     return Outcome(data | {"dir": str(args.out)}, f"{text}; policy in {args.out}")
+
+
+def _settings(args: argparse.Namespace, policy: PolicyConfig) -> ImitationConfig:
+    """The options over what is usual for the policy."""
+    from dataclasses import replace
+
+    from vla_jax.config import settle
+    from vla_jax.data.augment import USUAL
+    from vla_jax.imitation import usual_settings
+
+    usual = usual_settings(policy)
+    settings = replace(
+        usual,
+        chunks=args.chunks,
+        stills=usual.stills if args.stills is None else args.stills,
+        steps=args.steps,
+        num_envs=args.num_envs,
+        heldout=args.heldout,
+        ema=args.ema,
+        augment=USUAL if args.augment else usual.augment,
+    )
+    return settle(settings, args.set)
 
 
 def _share(text: str) -> float:

@@ -22,7 +22,7 @@ from vla_jax.data.lerobot_meta import EpisodeMeta, LeRobotDataset, inside, open_
 from vla_jax.data.optional import need
 from vla_jax.data.parquet import integers, open_parquet, read_table, vectors
 from vla_jax.data.video import VideoReader, decode_image
-from vla_jax.tokenizers import Tokenizer
+from vla_jax.tokenizers import Tokenizer, task_words
 
 __all__ = ["LeRobotDataset", "load_demonstrations", "open_dataset", "read_episodes", "task_words"]
 
@@ -170,11 +170,6 @@ class _Camera:
         return file.read_bytes()
 
 
-def task_words(text: str) -> str:
-    """A task as the word tokenizer reads it: lower case, without punctuation."""
-    return " ".join(re.findall(r"[\w'-]+", text.lower())) or "do"
-
-
 def load_demonstrations(
     dataset: LeRobotDataset,
     tokenizer: Tokenizer,
@@ -193,7 +188,7 @@ def load_demonstrations(
 
     Args:
         dataset: from `open_dataset`.
-        tokenizer: reads the tasks' words, see `task_words`.
+        tokenizer: reads the tasks, as they are.
         image_size, wrist_size: sides of the policy's pictures, pixels.
         chunk: C, actions of a chunk.
         instruction_length: L, words that the policy reads.
@@ -212,7 +207,7 @@ def load_demonstrations(
             f"{dataset.root}: {total} frames need {size / 2**30:.0f} GiB of memory, at most "
             f"{_MAX_BYTES / 2**30:.0f} are used: split it or choose a policy of smaller pictures"
         )
-    words = {t: tokenizer.encode(task_words(t), instruction_length) for t in dataset.tasks.values()}
+    words = {t: tokenizer.encode(t, instruction_length) for t in dataset.tasks.values()}
     obs: dict[str, Any] = {
         "image": np.zeros((total, image_size, image_size, 3), np.uint8),
         "wrist": np.zeros((total, wrist_size, wrist_size, 3), np.uint8),

@@ -1,4 +1,4 @@
-"""Statistics of states and actions, and normalization by them with openpi's conventions.
+"""Statistics of states and actions, in the shape of openpi's files.
 
 A stream of rows is summed up in one pass: mean and variance exactly (Chan's merge in float64), the
 quantiles by a histogram whose bins double in width, two old bins making one new, whenever a value
@@ -8,7 +8,6 @@ falls outside. They are right to one bin, at most 1/2048 of the range from minim
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,46 +15,18 @@ from typing import Any
 import numpy as np
 
 _BINS = 8192
-# Added to what is divided by, as openpi does: a constant dimension becomes 0, not infinite.
-EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
 class FeatureStats:
-    """Statistics of one vector, each f64[D]; minimum and maximum are None in files without them."""
+    """Statistics of one vector, each f64[D]."""
 
     mean: np.ndarray
     std: np.ndarray
     q01: np.ndarray
     q99: np.ndarray
-    min: np.ndarray | None = None
-    max: np.ndarray | None = None
-
-    def normalize(self, x: np.ndarray, *, quantiles: bool = False) -> np.ndarray:
-        """f32[..., D] → (x - mean) / (std + 1e-6), or with quantiles q01 → -1 and q99 → 1."""
-        self._check(x)
-        if quantiles:
-            return _like(x, (x - self.q01) / (self.q99 - self.q01 + EPSILON) * 2.0 - 1.0)
-        return _like(x, (x - self.mean) / (self.std + EPSILON))
-
-    def unnormalize(self, x: np.ndarray, *, quantiles: bool = False) -> np.ndarray:
-        """The inverse of `normalize`: f32[..., D] → f32[..., D]."""
-        self._check(x)
-        if quantiles:
-            return _like(x, (x + 1.0) / 2.0 * (self.q99 - self.q01 + EPSILON) + self.q01)
-        return _like(x, x * (self.std + EPSILON) + self.mean)
-
-    def _check(self, x: np.ndarray) -> None:
-        if x.shape[-1:] != self.mean.shape:
-            raise ValueError(
-                f"these are statistics of {self.mean.size} numbers, the data has shape {x.shape}: "
-                "use the statistics of this dataset"
-            )
-
-
-def _like(x: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Statistics are float64; data stays as exact as it was."""
-    return value.astype(np.result_type(x.dtype, np.float32))
+    min: np.ndarray
+    max: np.ndarray
 
 
 class RunningStats:
@@ -145,41 +116,8 @@ class RunningStats:
 def save_norm_stats(path: Path, stats: dict[str, FeatureStats]) -> None:
     """Write statistics by name ("state", "actions") in the shape of openpi's `norm_stats.json`."""
     plain: dict[str, Any] = {
-        name: {key: value.tolist() for key, value in vars(feature).items() if value is not None}
+        name: {key: value.tolist() for key, value in vars(feature).items()}
         for name, feature in stats.items()
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps({"norm_stats": plain}, indent=1))
-
-
-def load_norm_stats(path: Path) -> dict[str, FeatureStats]:
-    """Read `norm_stats.json`, ours or openpi's.
-
-    Raises:
-        ValueError: it is missing, damaged, lacks a number or has lists of different lengths.
-    """
-    try:
-        data = json.loads(Path(path).read_text())["norm_stats"]
-        return {name: _feature(name, entry) for name, entry in data.items()}
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: normalization needs it; restore it") from None
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(
-            f"{path} holds no normalization statistics ({error}): restore it"
-        ) from None
-
-
-def _feature(name: str, entry: dict[str, Any]) -> FeatureStats:
-    keys = ("mean", "std", "q01", "q99")
-    if missing := [key for key in keys if entry.get(key) is None]:
-        raise ValueError(f"{name} lacks {', '.join(missing)}")
-    read = {
-        key: np.asarray(entry[key], np.float64)
-        for key in (*keys, "min", "max")
-        if entry.get(key) is not None
-    }
-    if len({value.shape for value in read.values()}) > 1 or read["mean"].ndim != 1:
-        raise ValueError(f"{name} has lists of different lengths")
-    if not all(math.isfinite(x) for value in read.values() for x in value):
-        raise ValueError(f"{name} holds numbers that are not finite")
-    return FeatureStats(**read)

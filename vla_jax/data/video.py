@@ -18,6 +18,8 @@ from PIL import Image
 
 from vla_jax.data.optional import need
 
+# What datasets hold; Pillow's other decoders, old and seldom used, are left out of reach.
+_FORMATS = ("PNG", "JPEG", "WEBP")
 # More pixels than this in one picture are a mistake or an attack.
 MAX_PIXELS = 4096 * 4096
 _ENCODERS = {
@@ -42,9 +44,9 @@ def fit(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def decode_image(data: bytes, size: int, what: str) -> np.ndarray:
-    """An encoded picture (PNG, JPEG, …) as u8[size, size, 3]; ValueError names `what`."""
+    """An encoded picture (PNG, JPEG or WebP) as u8[size, size, 3]; ValueError names `what`."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             check_size(*picture.size, what)
             return fit(picture, size)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:

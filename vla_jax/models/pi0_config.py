@@ -1,4 +1,4 @@
-"""Sizes of π0 and π0.5: nested frozen dataclasses, JSON in and out, presets by name."""
+"""Sizes of π0 and π0.5: nested frozen dataclasses, JSON in and out, presets."""
 
 from __future__ import annotations
 
@@ -250,4 +250,3 @@ PI0_TINY = Pi0Config(
     frozen_dtype="float32",
     remat=False,
 )
-PI0_PRESETS = {"pi0": PI0, "pi05": PI05, "base": BASE, "pi0_tiny": PI0_TINY}

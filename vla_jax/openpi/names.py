@@ -98,7 +98,8 @@ def _tower(part: str, suffix: str, *, adaptive: bool) -> dict[str, str]:
 def lora_names(name: str) -> tuple[str, str] | None:
     """Names of openpi's low-rank update a and b of one of its kernels, None if it cannot have one.
 
-    As openpi stores it, the update of kernel w [..., I, O] is a [..., I, r] times b [..., r, O].
+    As openpi stores it, the update of kernel w [..., I, O] is a [..., I, r] times b [..., r, O];
+    see `read.with_lora` for the kernel that joins the heads.
     """
     stem, leaf = name.rsplit("/", 1) if "/" in name else ("", name)
     if "/llm/" not in name:

@@ -1,7 +1,9 @@
-"""Leaves of foreign checkpoints, read piece by piece: never a whole second copy in memory."""
+"""Leaves of foreign checkpoints, read piece by piece into their place; see `place` for memory."""
 
 from __future__ import annotations
 
+import json
+import math
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ def orbax_leaves(folder: Path) -> dict[str, Leaf]:
     """
     home = _find_arrays(Path(folder).absolute())
     ocdbt = (home / "manifest.ocdbt").is_file()
+    sparse = not _stores_zeros(home)
 
     def store(path: str) -> dict[str, Any]:
         if ocdbt:
@@ -59,6 +62,7 @@ def orbax_leaves(folder: Path) -> dict[str, Leaf]:
             if key.endswith(end):
                 name = key.removesuffix(end)
                 spec = {"driver": driver, "kvstore": store(f"{name}/")}
+                spec["fill_missing_data_reads"] = sparse
                 leaves[name.replace(".", "/")] = _tensorstore_leaf(spec, name, home)
     if not leaves:
         raise ValueError(f"checkpoint {home} holds no arrays")
@@ -77,19 +81,49 @@ def _find_arrays(folder: Path) -> Path:
     )
 
 
-def _tensorstore_leaf(spec: dict, name: str, home: Path) -> Leaf:
-    try:
-        array = ts.open(spec, read=True, open=True).result()
-    except ValueError as error:
-        raise ValueError(f"array {name} of {home} is damaged: {error}") from None
+def _stores_zeros(home: Path) -> bool:
+    """Whether chunks of nothing but zeros are stored too, so that a missing one is damage.
 
-    def read(index: tuple[slice, ...]) -> np.ndarray:
+    Orbax says so since it does: in older checkpoints a missing chunk holds zeros.
+    """
+    path = home / "_METADATA"
+    if not path.is_file():
+        return False
+    try:
+        return bool(json.loads(path.read_text()).get("store_array_data_equal_to_fill_value"))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def _tensorstore_leaf(spec: dict[str, Any], name: str, home: Path) -> Leaf:
+    def open_array(cached: int) -> ts.TensorStore:
+        context = ts.Context({"cache_pool": {"total_bytes_limit": cached}})
         try:
-            return np.asarray(array[index].read().result())
+            return ts.open(spec, read=True, open=True, context=context).result()
         except ValueError as error:
             raise ValueError(f"array {name} of {home} is damaged: {error}") from None
 
-    return Leaf(tuple(array.shape), array.dtype.numpy_dtype, lambda: read)
+    def open_() -> Reader:
+        # Chunks are only ever decoded whole, and the next piece often lies in the same ones.
+        array = open_array(_band(shown) + _PIECE)
+
+        def read(index: tuple[slice, ...]) -> np.ndarray:
+            try:
+                return np.asarray(array[index].read().result())
+            except ValueError as error:
+                raise ValueError(f"array {name} of {home} is damaged: {error}") from None
+
+        return read
+
+    shown = open_array(0)
+    return Leaf(tuple(shown.shape), shown.dtype.numpy_dtype, open_)
+
+
+def _band(array: ts.TensorStore) -> int:
+    """Bytes of the chunks that hold one row of the first axis, decoded."""
+    chunk = array.chunk_layout.read_chunk.shape
+    whole = [-(-size // part) * part for size, part in zip(array.shape, chunk, strict=True)]
+    return math.prod([*chunk[:1], *whole[1:]]) * array.dtype.numpy_dtype.itemsize
 
 
 def _strip(leaves: dict[str, Leaf]) -> dict[str, Leaf]:
@@ -148,8 +182,18 @@ def _npz_leaf(archive: zipfile.ZipFile, path: Path, member: str) -> Leaf:
     return Leaf(shape, kind, open_)
 
 
-def with_lora(leaf: Leaf, a: Leaf, b: Leaf, scale: float) -> Leaf:
-    """The kernel with its low-rank update added, in float32, as it is read."""
+def with_lora(leaf: Leaf, a: Leaf, b: Leaf, scale: float, *, over_heads: bool = False) -> Leaf:
+    """The kernel with its low-rank update added, in float32, as it is read.
+
+    Args:
+        leaf: kernel w [..., I, O].
+        a: [..., I, r].
+        b: [..., r, O].
+        scale: of the product a b.
+        over_heads: for the kernel [..., N, I, O] that joins N heads. openpi applies a and b one
+            after the other, each in the kernel's own equation, and both sum over the heads: a
+            head's update is its a times the sum of every head's b.
+    """
 
     def open_() -> Reader:
         read_w, read_a, read_b = leaf.open(), a.open(), b.open()
@@ -157,7 +201,10 @@ def with_lora(leaf: Leaf, a: Leaf, b: Leaf, scale: float) -> Leaf:
         def read(index: tuple[slice, ...]) -> np.ndarray:
             every = slice(None)
             left = read_a((*index[:-1], every)).astype(np.float32)
-            right = read_b((*index[:-2], every, index[-1])).astype(np.float32)
+            heads = (every,) if over_heads else index[-3:-2]
+            right = read_b((*index[:-3], *heads, every, index[-1])).astype(np.float32)
+            if over_heads:
+                right = right.sum(-3, keepdims=True)
             return read_w(index).astype(np.float32) + scale * (left @ right)
 
         return read
@@ -166,7 +213,12 @@ def with_lora(leaf: Leaf, a: Leaf, b: Leaf, scale: float) -> Leaf:
 
 
 def place(leaf: Leaf, dtype: Any, sharding: jax.sharding.Sharding | None) -> jax.Array:
-    """Read a leaf into its destination: each device gets its part, in pieces of some 64 MB."""
+    """Read a leaf into its destination: each device gets its part, in pieces of some 64 MB.
+
+    Beside that part the host holds a piece and the decoded chunks that it lies in. Whoever saved
+    the checkpoint chose the chunks: often each is all that one device had of the leaf, which on a
+    single device is the leaf. PaliGemma's files have no chunks: the leaf is held whole.
+    """
     read = leaf.open()
 
     def part(index: tuple[slice, ...] | None) -> np.ndarray:

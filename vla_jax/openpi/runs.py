@@ -10,9 +10,17 @@ import jax
 from flax import nnx
 
 from vla_jax.checkpoint import save_checkpoint
-from vla_jax.convert import load_openpi, load_paligemma, read_norm_stats, save_openpi
+from vla_jax.convert import (
+    complete_folder,
+    list_assets,
+    load_openpi,
+    load_paligemma,
+    read_norm_stats,
+    save_openpi,
+)
 from vla_jax.models.agent import split_params
 from vla_jax.models.config import PolicyConfig
+from vla_jax.models.pi0_config import NormStats
 from vla_jax.pipeline import ENV
 from vla_jax.run import RunConfig, load_policy
 from vla_jax.tokenizers_sentencepiece import SentencePieceTokenizer
@@ -34,44 +42,64 @@ def run_from_checkpoint(
         out: folder of the run.
         policy: with `pi0` of the checkpoint's sizes.
         pieces: PaliGemma's SentencePiece model; copied into the run.
-        asset: which robot's statistics to take, if the checkpoint has several.
+        asset: which robot's statistics to take; by default those that have as many numbers as the
+            policy's states and actions, if there are such.
         seed: for what the checkpoint does not have: noise and value head, LoRA.
 
     Returns:
-        parameters (their number), normalized (whether the checkpoint's statistics are used: only
-        if they have as many numbers as the policy's states and actions).
+        parameters (their number), asset (whose statistics the policy normalizes by, None for
+        nobody's), assets (whose there are).
 
     Raises:
-        ValueError: if `policy` has no π0 sizes, or the checkpoint does not fit them.
+        ValueError: if `policy` has no π0 sizes, the checkpoint does not fit them, the statistics
+            asked for do not fit its states and actions, those of several robots do, or `out` holds
+            something already.
     """
     if policy.pi0 is None:
         raise ValueError("only policies of π0's architecture can be converted: choose pi0 or pi05")
     tokenizer = SentencePieceTokenizer(pieces, pi05=policy.pi0.pi05)
-    openpi = source.is_dir()
-    if openpi and (source / "assets").is_dir():
-        policy = _with_stats(policy, source, asset)
-    if policy.pi0 is not None and policy.pi0.pi05:
-        policy = replace(policy, pi0=replace(policy.pi0, state_prompt=tokenizer.state_prompt()))
-    load = load_openpi if openpi else load_paligemma
-    params = split_params(load(source, policy, seed=seed), policy)
-    env = replace(ENV, image_size=policy.image_size, wrist_size=policy.wrist_size)
-    env = replace(env, chunk=policy.chunk)
-    RunConfig(policy, (), env, seed, {"converted": source.name}, pieces).save(out)
-    save_checkpoint(out, 0, params)
+    assets = list_assets(source)
+    asset, norms = _choose_stats(policy, source, asset)
+    state_prompt = tokenizer.state_prompt() if policy.pi0.pi05 else policy.pi0.state_prompt
+    policy = replace(policy, pi0=replace(policy.pi0, state_prompt=state_prompt, **norms))
+    load = load_openpi if source.is_dir() else load_paligemma
+    with complete_folder(out) as begun:
+        params = split_params(load(source, policy, seed=seed), policy)
+        env = replace(ENV, image_size=policy.image_size, wrist_size=policy.wrist_size)
+        env = replace(env, chunk=policy.chunk)
+        RunConfig(policy, (), env, seed, {"converted": source.name}, pieces).save(begun)
+        save_checkpoint(begun, 0, params)
     count = sum(x.size for x in jax.tree.leaves(params))
-    normalized = policy.pi0 is not None and policy.pi0.action_norm is not None
-    return {"parameters": count, "normalized": normalized}
+    return {"parameters": count, "asset": asset, "assets": assets}
 
 
-def _with_stats(policy: PolicyConfig, source: Path, asset: str | None) -> PolicyConfig:
-    """The policy with the checkpoint's statistics, if those have numbers like its."""
-    stats = read_norm_stats(source, asset)
-    state, action = stats.get("state"), stats.get("actions")
-    if state is None or action is None or policy.pi0 is None:
-        return policy
-    if len(state.mean) != policy.proprio or len(action.mean) != policy.action:
-        return policy
-    return replace(policy, pi0=replace(policy.pi0, state_norm=state, action_norm=action))
+def _choose_stats(
+    policy: PolicyConfig, source: Path, asset: str | None
+) -> tuple[str | None, dict[str, NormStats]]:
+    """Whose statistics to normalize by, None if nobody's fit, and those as fields of `pi0`.
+
+    Raises:
+        ValueError: the robot asked for has none or other numbers, or several robots' fit.
+    """
+    wanted = (policy.proprio, policy.action)
+    names = list_assets(source) if asset is None else [asset]
+    found = {name: read_norm_stats(source, name) for name in names}
+    sizes = {
+        name: tuple(len(s[key].mean) if key in s else 0 for key in ("state", "actions"))
+        for name, s in found.items()
+    }
+    fitting = [name for name, size in sizes.items() if size == wanted]
+    if asset is not None and not fitting:
+        raise ValueError(
+            f"the statistics of {asset} are for {sizes[asset][0]} states and {sizes[asset][1]} "
+            f"actions, this policy has {wanted[0]} and {wanted[1]}: choose another asset, or none"
+        )
+    if len(fitting) > 1:
+        raise ValueError(f"statistics of {fitting} fit this policy: choose one of them as asset")
+    if not fitting:
+        return None, {}
+    stats = found[fitting[0]]
+    return fitting[0], {"state_norm": stats["state"], "action_norm": stats["actions"]}
 
 
 def checkpoint_from_run(run: Path, out: Path) -> dict[str, Any]:
@@ -81,7 +109,7 @@ def checkpoint_from_run(run: Path, out: Path) -> dict[str, Any]:
         dir.
 
     Raises:
-        ValueError: if the policy is not of π0's architecture, or `out` exists.
+        ValueError: if the policy is not of π0's architecture, or `out` holds something already.
     """
     policy = load_policy(run)
     if policy.config.pi0 is None:
