@@ -115,7 +115,7 @@ def test_defaults_are_those_of_the_library():
     assert args.minibatches == train.ppo.minibatches
     args = parser.parse_args(["pretrain", "--scenes", "s", "-o", "o"])
     known = {field.name for field in dataclasses.fields(ImitationConfig)}
-    for name in {"chunks", "stills", "steps", "num_envs"} & known:
+    for name in {"chunks", "steps", "num_envs"} & known:
         assert getattr(args, name) == getattr(ImitationConfig(), name)
     assert args.episode_steps == ENV.episode_steps
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from vla_jax.data import optional
+from vla_jax.data import optional, video
 from vla_jax.data.episode import Episode, action_chunks
 
 arrow = pytest.importorskip("pyarrow")
@@ -147,6 +149,20 @@ def test_demonstrations(written, episodes):
         load_demonstrations(dataset, tokenizer, **sizes | {"instruction_length": 5})
 
 
+def test_tokenizers_get_the_tasks_as_they_are(written):
+    """SentencePiece tells cases and punctuation apart; what to leave out is the tokenizer's."""
+    given = set()
+
+    class Spy(WordTokenizer):
+        def encode(self, phrase, length):
+            given.add(phrase)
+            return super().encode(phrase, length)
+
+    sizes = {"image_size": 8, "wrist_size": 8, "chunk": 2, "instruction_length": 8}
+    load_demonstrations(open_dataset(written[0]), Spy(()), **sizes)
+    assert given == {"Put the cup in the bowl.", "lift it"}
+
+
 def test_chunks_of_two_frames():
     chunks, padded = action_chunks(np.array([[1.0], [2.0]]), 3)
     assert chunks[..., 0].tolist() == [[1, 2, 2], [2, 2, 2]]
@@ -176,8 +192,6 @@ def test_video_out_of_order(episodes, tmp_path):
 
 
 def test_fit_keeps_proportions():
-    from PIL import Image
-
     found = fit(Image.new("RGB", (40, 20), (200, 100, 50)), 20)
     assert (found[:5] == 0).all() and (found[15:] == 0).all()
     assert (found[5:15] == (200, 100, 50)).all()
@@ -310,11 +324,22 @@ def test_pictures_in_tables(copy):
 
 
 def test_huge_picture_is_not_decoded(monkeypatch):
-    from vla_jax.data import video
-
     monkeypatch.setattr(video, "MAX_PIXELS", 99)
     with pytest.raises(ValueError, match="10 x 10 pixels"):
         video.decode_image(video.encode_png(np.zeros((10, 10, 3), np.uint8)), 8, "a picture")
+
+
+def test_other_formats_are_not_decoded():
+    """Pictures are strangers': only what datasets hold is let near a decoder."""
+    picture, data = Image.new("RGB", (8, 8), (9, 9, 9)), {}
+    for name in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
+        picture.save(out := io.BytesIO(), name)
+        data[name] = out.getvalue()
+    for name in ("PNG", "JPEG", "WEBP"):
+        assert video.decode_image(data[name], 8, "a picture").shape == (8, 8, 3)
+    for name in ("BMP", "TIFF"):
+        with pytest.raises(ValueError, match="a picture is no readable picture"):
+            video.decode_image(data[name], 8, "a picture")
 
 
 def test_missing_package_is_named(monkeypatch):

@@ -17,8 +17,9 @@ from sim.buckets import make_room
 from sim.state import EnvConfig
 from vla_jax.checkpoint import load_checkpoint, save_checkpoint
 from vla_jax.evaluation import run_evaluation, wilson_interval
-from vla_jax.models.agent import init_params
-from vla_jax.pipeline import check_resume
+from vla_jax.models.agent import init_params, param_shapes
+from vla_jax.models.pi0_config import PI0_TINY
+from vla_jax.pipeline import changed, check_resume
 from vla_jax.run import Policy, RunConfig, load_policy
 from vla_jax.sharding import MeshConfig
 from vla_jax.train import fine_tune
@@ -101,7 +102,7 @@ def test_what_may_change_when_a_run_is_resumed(tmp_path):
     """More iterations and another mesh; a run killed before its first checkpoint starts over."""
     policy = Policy(CONFIG, ("put",), EnvConfig(), init_params(CONFIG, 0))
     with pytest.raises(ValueError, match="config.json is missing"):
-        check_resume(tmp_path, policy, SETTINGS, 5)
+        check_resume(tmp_path, policy, SETTINGS, 5, [])
     RunConfig(CONFIG, ("put",), EnvConfig(), 5, asdict(SETTINGS), scenes=("a", "b")).save(tmp_path)
     longer = replace(SETTINGS, iterations=9, mesh=MeshConfig(fsdp=2))
     same = {"policy": policy, "settings": longer, "seed": 5, "scene_ids": ["a", "b"]}
@@ -115,6 +116,31 @@ def test_what_may_change_when_a_run_is_resumed(tmp_path):
     ):
         with pytest.raises(ValueError, match=complaint):
             check_resume(tmp_path, **(same | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("chunk=2", "policy.chunk=2: its environment takes chunks of"),
+        ("head_width=24", "would need other parameters"),
+        ("frieze=vision", "there is no 'frieze'; did you mean freeze"),
+    ],
+)
+def test_settings_that_a_trained_policy_cannot_take(change, complaint):
+    env = replace(EnvConfig(), chunk=CONFIG.chunk)
+    policy = Policy(CONFIG, ("put",), env, init_params(CONFIG, 0))
+    assert set(changed(policy, ["freeze=vision"]).params.frozen) > set(policy.params.frozen)
+    with pytest.raises(ValueError, match=complaint):
+        changed(policy, [change])
+
+
+def test_pi0_has_its_own_rule_of_what_is_frozen():
+    config = replace(CONFIG, pi0=PI0_TINY)
+    policy = Policy(
+        config, ("put",), replace(EnvConfig(), chunk=config.chunk), param_shapes(config)
+    )
+    with pytest.raises(ValueError, match="freeze=vision is of the small policies: set pi0.freeze"):
+        changed(policy, ["freeze=vision"])
 
 
 def test_bad_run_folders(tmp_path):

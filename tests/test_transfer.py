@@ -22,7 +22,7 @@ from sim.env import Env
 from sim.physics.registry import host_scenes
 from sim.scene_batch import SceneBatch
 from sim.state import EnvState
-from sim.transfer import NO_OPENGL, USUAL, TransferConfig, TransferEnv, find_opengl
+from sim.transfer import NO_OPENGL, USUAL, TransferConfig, TransferEnv, find_opengl, opengl
 from sim.transfer.gaps import widen
 from sim.transfer.hulls import body_points, hull_points
 from sim.transfer.lamps import lamps_of
@@ -327,3 +327,28 @@ def test_without_opengl_the_command_says_what_to_install(tmp_path, monkeypatch, 
     assert "apt-get install libegl1" in done.stderr
     assert main([*command, "--backend", "mjx"]) == 2
     assert "--backend" in capfd.readouterr().err
+
+
+def test_scenes_in_memory_are_drawn_first(monkeypatch):
+    """Of ten scenes only four fit: at every look four are at hand, not none."""
+    built = []
+
+    def canvas(model, size):
+        nothing = lambda *args: None  # noqa: E731
+        return types.SimpleNamespace(opengl=None, pose=nothing, shoot=nothing, close=nothing)
+
+    context = types.SimpleNamespace(make_current=lambda: None, free=lambda: None)
+    package = types.SimpleNamespace(GLContext=lambda width, height: context)
+    monkeypatch.setattr(opengl, "find_opengl", lambda: "none")
+    monkeypatch.setattr(opengl.importlib, "import_module", lambda name: package)
+    monkeypatch.setattr(opengl.mujoco, "mjr_setBuffer", lambda *args: None)
+    monkeypatch.setattr(opengl, "_Canvas", canvas)
+    monkeypatch.setattr(opengl, "_MAX_SCENES", 4)
+    painter = opengl.Painter(built.append, 8)  # type: ignore[arg-type]
+    scenes = [7, 3, 3, *range(10)]
+    for look in range(3):
+        order = painter.order(scenes)
+        assert sorted(order) == list(range(13))
+        for i in order:
+            painter.draw(scenes[i], None, None, 0.0, [])  # type: ignore[arg-type]
+        assert len(built) == 10 + 6 * look

@@ -153,7 +153,7 @@ def complete_folder(folder: Path) -> Iterator[Path]:
 
 
 def list_assets(folder: str | Path) -> list[str]:
-    """The robots whose statistics are beside an openpi checkpoint: `asset`s of `read_norm_stats`."""
+    """The robots whose statistics are beside an openpi checkpoint; see `read_norm_stats`."""
     return sorted(_stats_files(Path(folder)))
 
 
