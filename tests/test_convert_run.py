@@ -14,6 +14,7 @@ from tiny_world import SETTINGS
 
 import vla_jax as vj
 from vla_jax.cli import main
+from vla_jax.commands.convert import _statistics
 from vla_jax.convert import load_openpi, save_openpi
 from vla_jax.models.pi0_config import NormStats
 from vla_jax.openpi import runs
@@ -79,6 +80,9 @@ def test_statistics_are_chosen_by_their_sizes(run, tmp_path):
     with pytest.raises(ValueError, match=r"\['ours', 'twin'\] fit this policy: choose one"):
         _choose_stats(SMALL, tmp_path, None)
     assert _choose_stats(SMALL, tmp_path, "twin")[0] == "twin"
+    told = {"asset": None, "assets": ["bimanual", "stateless"]}
+    assert "none of 2 statistics are for 12 states and 7 actions" in _statistics(told, SMALL)
+    assert "statistics of ours" in _statistics(told | {"asset": "ours"}, SMALL)
 
 
 def test_an_interrupted_conversion_can_be_repeated(run, tmp_path, monkeypatch):

@@ -89,12 +89,16 @@ class ImitationConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
 
 
-def usual_settings(policy: PolicyConfig) -> ImitationConfig:
-    """The settings that suit a policy: π0's points at nothing, so stills teach it nothing, and it
-    is fine-tuned at openpi's rate."""
+def usual_settings(policy: PolicyConfig, fresh: bool = True) -> ImitationConfig:
+    """The settings that suit a policy, whose parameters are `fresh` or those of another run.
+
+    Policies of π0's shape point at nothing, so stills teach them nothing; trained ones go on at
+    openpi's rate. The rate of `tiny` was measured: five times the common one leaves 20 instead of
+    32 % of first looks off by 4 cm after 800 minibatches of stills.
+    """
     if policy.pi0 is None:
-        return ImitationConfig()
-    return ImitationConfig(stills=0, learning_rate=2.5e-5)
+        return ImitationConfig(learning_rate=5e-3 if policy.width <= 64 else 1e-3)
+    return ImitationConfig(stills=0, learning_rate=1e-3 if fresh else 2.5e-5)
 
 
 Stage = Callable[[str, int], Callable[[int, str], None]]

@@ -77,9 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change any other setting, for instance learning_rate=1e-4 (usually 1e-3, for π0's "
-        "2.5e-5), demo_rows=64 or augment.shift=2; may be repeated; an unknown name lists those "
-        "there are",
+        help="change any other setting, for instance learning_rate=1e-4 (usually 5e-3 for tiny, "
+        "1e-3 for others, 2.5e-5 with an --init of π0's shape), demo_rows=64 or augment.shift=2; "
+        "may be repeated; a mistyped name is told its neighbours",
     )
     parser.add_argument(
         "--augment",
@@ -144,7 +144,7 @@ def _settings(args: argparse.Namespace, policy: PolicyConfig) -> ImitationConfig
     from vla_jax.data.augment import USUAL
     from vla_jax.imitation import usual_settings
 
-    usual = usual_settings(policy)
+    usual = usual_settings(policy, fresh=args.init is None)
     settings = replace(
         usual,
         chunks=args.chunks,

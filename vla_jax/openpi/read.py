@@ -121,7 +121,7 @@ def _tensorstore_leaf(spec: dict[str, Any], name: str, home: Path) -> Leaf:
 
 def _band(array: ts.TensorStore) -> int:
     """Bytes of the chunks that hold one row of the first axis, decoded."""
-    chunk = array.chunk_layout.read_chunk.shape
+    chunk = array.chunk_layout.read_chunk_template.shape
     whole = [-(-size // part) * part for size, part in zip(array.shape, chunk, strict=True)]
     return math.prod([*chunk[:1], *whole[1:]]) * array.dtype.numpy_dtype.itemsize
 
