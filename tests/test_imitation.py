@@ -443,8 +443,10 @@ def test_settings_of_the_command():
         args = parser.parse_args(["pretrain", "--scenes", "s", "-o", "o", *words])
         return command._settings(args, get_config(preset))
 
-    assert settings("tiny") == replace(ImitationConfig(), heldout=0.05)
-    assert (settings("pi0").stills, settings("pi0").learning_rate) == (0, 2.5e-5)
+    assert settings("tiny") == ImitationConfig(heldout=0.05, learning_rate=5e-3)
+    assert settings("small") == ImitationConfig(heldout=0.05)
+    assert (settings("pi0").stills, settings("pi0").learning_rate) == (0, 1e-3)
+    assert settings("pi0", "--init", "run").learning_rate == 2.5e-5
     assert settings("pi0", "--stills", "5").stills == 5
     given = settings("pi0", "--augment", "--set", "augment.shift=2", "--set", "learning_rate=1e-4")
     assert (given.augment, given.learning_rate) == (replace(USUAL, shift=2), 1e-4)
