@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 
 import jax
 import pytest
+
+# Jobs started in the background ignore Ctrl-C, and so would the programs under test.
+main = threading.current_thread() is threading.main_thread()
+if main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
