@@ -211,7 +211,7 @@ def changed(policy: Policy, changes: Sequence[str]) -> Policy:
         ValueError: an unknown setting, or one that would need other parameters.
     """
     config = settle(policy.config, changes)
-    if config.chunk != policy.env.chunk:
+    if config.chunk != policy.config.chunk:
         raise ValueError(
             f"policy.chunk={config.chunk}: its environment takes chunks of {policy.env.chunk} "
             "actions; pretrain a policy with the other chunk"
