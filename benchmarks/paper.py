@@ -29,6 +29,7 @@ from benchmarks import common
 from benchmarks.paper_world import DOMAINS, SIZES, Scenes, Size, World
 from vla_jax.cache import enable_compile_cache
 from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
+from vla_jax.data.augment import Augmentation
 from vla_jax.evaluation import run_evaluation
 from vla_jax.imitation import pretrain
 from vla_jax.models.agent import sort_params
@@ -40,8 +41,10 @@ from vla_jax.train import TrainConfig, fine_tune
 PARTS = ("main", "diversity", "transfer", "ablations")
 TEST_SETS = ("train", "unseen_scenes", "unseen_objects")
 # Where the demonstrations are recorded (hardly turned objects), and the stills are taken.
-_NARROW = dataclasses.replace(DOMAINS["paper"], object_xy=0.08, object_yaw=0.5, camera=0.03)
-_STILL = dataclasses.replace(DOMAINS["paper"], object_xy=0.15)
+_NARROW = {"object_xy": 0.08, "object_yaw": 0.5, "camera": 0.03}
+_STILL = {"object_xy": 0.15}
+# What imitation does to the pictures in the domain in which all is random.
+_COLOURS = Augmentation(brightness=0.15, contrast=0.2, saturation=0.2, tint=0.1)
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,17 @@ class Variant:
     iterations: int
     seed: int = 0
     domain: str = "paper"
+    # Domain of the imitation before it.
+    start: str = "paper"
     # Fields of PolicyConfig, of PPOConfig, and the chunk if the baseline must have another one.
     policy: tuple[tuple[str, Any], ...] = ()
     ppo: tuple[tuple[str, Any], ...] = ()
     chunk: int = 0
 
 
-# What imitation made; it is not fine-tuned.
+# What imitation made; they are not fine-tuned.
 BASELINE = Variant("baseline", scenes=0, iterations=0)
+BASELINE_FULL = Variant("baseline_full", scenes=0, iterations=0, start="full")
 
 
 def whole(size: Size) -> Variant:
@@ -92,6 +98,8 @@ def randomized(size: Size) -> dict[str, Variant]:
         "none": short(size, "domain_none", domain="none"),
         "paper": usual(size),
         "full": short(size, "domain_full", domain="full"),
+        "full in imitation": BASELINE_FULL,
+        "full in both": dataclasses.replace(whole(size), name="full", domain="full", start="full"),
     }
 
 
@@ -131,22 +139,26 @@ class Experiment:
             self.batches[key] = self.world.batch(scenes[: count or len(scenes)])
         return self.batches[key]
 
-    def baseline(self, chunk: int = 0) -> Policy:
-        """The policy that imitation made; with another chunk length if asked."""
+    def baseline(self, chunk: int = 0, domain: str = "paper") -> Policy:
+        """The policy that imitation made; with another chunk length or domain if asked."""
         world, size = self.world, self.size
         policy = dataclasses.replace(world.policy, chunk=chunk or world.policy.chunk)
+        ranges, settings = DOMAINS[domain], size.imitation
         folder = self.out / ("baseline" if not chunk else f"baseline_chunk{chunk}")
+        if domain != "paper":
+            folder = folder.with_name(f"{folder.name}_{domain}")
+            settings = dataclasses.replace(settings, augment=_COLOURS)
         if not (folder / "pretrain.json").exists():
             count = size.imitation.num_envs
             pretrain(
-                world.env(count, _NARROW, policy.chunk),
+                world.env(count, dataclasses.replace(ranges, **_NARROW), policy.chunk),
                 self.batch("narrow"),
-                world.env(count, _STILL, policy.chunk),
+                world.env(count, dataclasses.replace(ranges, **_STILL), policy.chunk),
                 self.batch("stills"),
                 world.config(DOMAINS["paper"], policy.chunk),
                 policy,
                 world.tokenizer.words,
-                size.imitation,
+                settings,
                 self.seed + 10,
                 folder,
                 lambda name, total: self.progress.stage(f"{folder.name}: {name}", total),
@@ -156,9 +168,9 @@ class Experiment:
     def policy(self, variant: Variant) -> Policy:
         """The fine-tuned policy of a variant, or the baseline."""
         size, folder = self.size, self.out / "runs" / variant.name
-        if variant is BASELINE:
-            return self.baseline()
-        start = self.baseline(variant.chunk)
+        start = self.baseline(variant.chunk, variant.start)
+        if not variant.iterations:
+            return start
         config = dataclasses.replace(start.config, **dict(variant.policy))
         start = dataclasses.replace(start, config=config, params=sort_params(start.params, config))
         settings = train_config(size, variant, config.chunk, self.world.policy.chunk)
@@ -283,7 +295,7 @@ def ablation_part(lab: Experiment) -> list[common.Row]:
     for what, variant in ablated(lab.size).items():
         for test_set in ("train", "unseen_objects"):
             result = lab.evaluate(variant, test_set)
-            cost = {} if variant is BASELINE else _cost(lab, variant.name)
+            cost = _cost(lab, variant.name) if variant.iterations else {}
             fields = {"what": what, "test_set": test_set} | cost
             rows.append(_row("paper.ablation", result, **fields))
     return rows

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from sim import task
 from sim.episode import Episode, check_episode, draw_episode
 from sim.geometry import axis_angle_quat, quat_multiply
+from sim.image_blur import add_blur
 from sim.image_noise import add_noise
 from sim.physics.base import Physics
 from sim.rig import Rig
@@ -301,7 +302,7 @@ class Env:
         return seen_qpos(self.rig, state, self.config.control_hz)
 
     def observe(self, batch: SceneBatch, state: EnvState) -> Observation:
-        """What the policy sees: delayed and with noise, if the episode has them.
+        """What the policy sees: delayed, blurred and with noise, if the episode has them.
 
         The two commanded values of the proprioception (gripper, tool yaw) are never delayed.
         """
@@ -312,6 +313,8 @@ class Env:
             picture(self.rig, batch, state.episode, xpos, xmat, size, wrist=wrist).rgb
             for size, wrist in ((c.image_size, False), (c.wrist_size, True))
         ]
+        if state.episode.blur is not None:
+            images = [add_blur(image, state.episode.blur) for image in images]
         if noise:
             images = [
                 add_noise(image, state.episode.key, state.time, camera, noise)
@@ -327,7 +330,7 @@ class Env:
     def render(
         self, batch: SceneBatch, state: EnvState, size: int = 224, *, wrist: bool = False
     ) -> jax.Array:
-        """A picture u8[N, size, size, 3] of every environment as it is now, without noise."""
+        """A picture u8[N, size, size, 3] of every environment as it is now, sharp and noiseless."""
         xpos, xmat = body_poses(batch.tree, state.physics.qpos)
         return picture(self.rig, batch, state.episode, xpos, xmat, size, wrist=wrist).rgb
 

@@ -40,9 +40,11 @@ class Episode:
     diffuse: jax.Array | None = None  # f32[N, 3] strength of the key light
     fill: jax.Array | None = None  # f32[N] strength of the second light
     backdrop: jax.Array | None = None  # i32[N] scene that lends its table and room
+    paint: jax.Array | None = None  # f32[N, 5, 3] sRGB added to the backdrop, see `view.painted`
     tint: jax.Array | None = None  # f32[N, B, 3] sRGB added to the colours of every body's geoms
     camera_turn: jax.Array | None = None  # f32[N, 2, 3] rotation vectors of fixed and wrist, rad
     camera_fov: jax.Array | None = None  # f32[N, 2] factors on the fields of view
+    blur: jax.Array | None = None  # f32[N] standard deviation of the pictures' blur, pixels
     dynamics: Dynamics | None = None
     delay: jax.Array | None = None  # f32[N] age of what is observed, s
 
@@ -103,6 +105,8 @@ def draw_episode(
 # seed keeps its meaning and a term does not change what the others draw.
 (_LIGHT, _INTENSITY, _COLOUR, _FILL, _BACKDROP, _TINT, _TURN, _FOV) = range(7, 15)
 (_MASS, _FRICTION, _STIFFNESS, _DAMPING, _LATENCY, _DELAY) = range(15, 21)
+# 21 is that of `sim.image_noise`.
+_PAINT, _BLUR = range(22, 24)
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,8 @@ def _draw_looks(
         looks["fill"] = draws.uniform(_FILL, (), 0.0, r.fill)
     if r.textures:
         looks["backdrop"] = _other_scene(draws, batch, r, scene)
+    if r.surfaces:
+        looks["paint"] = draws.uniform(_PAINT, (5, 3), -r.surfaces, r.surfaces)
     if r.colour:
         bodies = len(batch.tree.bodies)
         looks["tint"] = draws.uniform(_TINT, (bodies, 3), -r.colour, r.colour)
@@ -216,6 +222,8 @@ def _draw_cameras(draws: _Draws, r: Randomization) -> dict[str, jax.Array]:
         cameras["camera_turn"] = draws.uniform(_TURN, (2, 3), -r.camera_turn, r.camera_turn)
     if r.camera_fov:
         cameras["camera_fov"] = draws.factor(_FOV, (2,), r.camera_fov)
+    if r.blur:
+        cameras["blur"] = draws.uniform(_BLUR, (), 0.0, r.blur)
     return cameras
 
 

@@ -23,9 +23,11 @@ _LIMITS = {
     "light_colour": 1.0,
     "fill": 10.0,
     "textures": 1.0,
+    "surfaces": 1.0,
     "colour": 0.06,  # up to here every shade of a colour word stays nearest to its own word
     "camera_turn": 0.5,
     "camera_fov": 0.5,
+    "blur": 0.8,  # what a kernel of three pixels can do
     "image_noise": 64.0,
     "mass": 0.95,
     "friction": 0.95,
@@ -71,12 +73,17 @@ class Randomization:
     fill: float = 0.0
     # Probability that an episode takes its table and room from another scene of the batch.
     textures: float = 0.0
+    # Each of the two colours of the table top and of those of the room without a panorama, sRGB in
+    # [0, 1] per channel: with 0.3 there are table tops that no designer would choose.
+    surfaces: float = 0.0
     # Colour of every object and robot link, sRGB in [0, 1] per channel.
     colour: float = 0.0
     # Orientation of both cameras, rad about each of their axes.
     camera_turn: float = 0.0
     # Field of view of both cameras, as a fraction.
     camera_fov: float = 0.0
+    # Blur of every picture: standard deviation from 0 to this, pixels.
+    blur: float = 0.0
     # Standard deviation of the noise of every pixel and channel, in 8-bit steps; Gaussian.
     image_noise: float = 0.0
 
@@ -130,9 +137,11 @@ class Randomization:
             light_colour=0.1,
             fill=0.3,
             textures=0.5,
+            surfaces=0.25,
             colour=0.04,
             camera_turn=0.05,
             camera_fov=0.05,
+            blur=0.6,
             image_noise=3.0,
             mass=0.3,
             friction=0.3,

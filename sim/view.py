@@ -63,6 +63,15 @@ def tinted(batch: SceneBatch, geoms: RenderGeoms, tint: jax.Array) -> RenderGeom
     )
 
 
+def painted(backdrop: Backdrop, paint: jax.Array) -> Backdrop:
+    """A backdrop with f32[N, 5, 3] added to its colours: two of the table, three of the room."""
+    names = ("table_rgb", "table_rgb2", "top_rgb", "horizon_rgb", "floor_rgb")
+    shifted = [getattr(backdrop, name) + paint[:, i] for i, name in enumerate(names)]
+    return replace(
+        backdrop, **{n: jnp.clip(x, 0.0, 1.0) for n, x in zip(names, shifted, strict=True)}
+    )
+
+
 def light_of(episode: Episode) -> Light:
     """The lights of each environment."""
     n = episode.ambient.shape[0]
@@ -169,11 +178,14 @@ def picture(
     if episode.tint is not None:
         geoms = tinted(batch, geoms, episode.tint)
     look = episode.scene if episode.backdrop is None else episode.backdrop
+    backdrop = backdrop_of(batch, look)
+    if episode.paint is not None:
+        backdrop = painted(backdrop, episode.paint)
     return render(
         geoms,
         Camera(position, mat, jnp.broadcast_to(jnp.asarray(fovy, jnp.float32), (n,))),
         light_of(episode),
-        backdrop_of(batch, look),
+        backdrop,
         batch.atlas,
         height=size,
         width=size,

@@ -116,10 +116,10 @@ def real() -> None:
     spread = shard_env(world, FOUR_TIMES_TWO)
     everywhere = put(batch, same_everywhere(batch, spread.mesh))
     for env, scenes, state in (
-        (alone, batch, start),
+        (alone, batch, jax.tree.map(lambda x: x.copy(), start)),  # the iteration takes it over
         (spread, everywhere, put(start, state_shardings(start, spread))),
     ):
-        program = jax.jit(make_iteration(env, agent, config, 2)).lower(state, scenes).compile()
+        program = make_iteration(env, agent, config, 2).lower(state, scenes).compile()  # type: ignore[attr-defined]
         new, metrics, _ = program(state, scenes)
         ends.append((new, metrics))
     # Adam's first step is as large as its rate whatever the gradient: rounding can turn its sign.

@@ -18,6 +18,7 @@ import vla_jax as vj
 from generation.compile import compile_spec
 from sim.episode import LIGHT_DIRECTION, draw_episode
 from sim.geometry import interpolate_poses
+from sim.image_blur import add_blur
 from sim.image_noise import add_noise
 from sim.physics import get_physics
 from sim.physics.base import Dynamics
@@ -91,6 +92,7 @@ def begun(world, programs):
         ({"latency": math.nan}, "latency is nan"),
         ({"light_cone": 1.4}, "light_cone is 1.4"),
         ({"colour": 0.3}, "colour is 0.3"),
+        ({"blur": 0.9}, "blur is 0.9"),
         ({"ambient_low": 0.7}, "ambient_low 0.7 is above ambient_high 0.6"),
         ({"workspace": (0.3, 0.2, 0.0, 0.1)}, "workspace is"),
     ],
@@ -115,9 +117,11 @@ TERMS = {
     "light_colour": "diffuse",
     "fill": "fill",
     "textures": "backdrop",
+    "surfaces": "paint",
     "colour": "tint",
     "camera_turn": "camera_turn",
     "camera_fov": "camera_fov",
+    "blur": "blur",
     "mass": "dynamics",
     "friction": "dynamics",
     "stiffness": "dynamics",
@@ -164,7 +168,9 @@ def test_samples_lie_in_their_ranges_and_fill_them(drawn):
         "ambient": (e.ambient, 0.0, 0.6),
         "diffuse": (e.diffuse, 0.75 * 0.7 * 0.9, 0.75 * 1.3 * 1.1),
         "fill": (e.fill, 0.0, FULL.fill),
+        "paint": (e.paint, -FULL.surfaces, FULL.surfaces),
         "tint": (e.tint, -FULL.colour, FULL.colour),
+        "blur": (e.blur, 0.0, FULL.blur),
         "turn": (e.camera_turn, -FULL.camera_turn, FULL.camera_turn),
         "fov": (e.camera_fov, 0.95, 1.05),
         "mass": (e.dynamics.mass, 0.7, 1.3),
@@ -207,6 +213,7 @@ def test_looks_change_colours_and_cameras_change_views(world, programs, begun):
         diffuse=light_of(plain).diffuse,
         fill=jnp.zeros(N),
         backdrop=drawn.scene,
+        paint=jnp.zeros_like(drawn.paint),
         tint=jnp.zeros_like(drawn.tint),
         camera_turn=jnp.zeros((N, 2, 3)),
         camera_fov=jnp.ones((N, 2)),
@@ -224,11 +231,12 @@ def test_looks_change_colours_and_cameras_change_views(world, programs, begun):
         assert np.any(rgb2 != rgb), name
         if name == "tint":  # objects and robot only: the table is lit as before
             np.testing.assert_array_equal(rgb2[table], rgb[table])
-    rgb2, segment2 = look(backdrop=(drawn.scene + 1) % 3)
     things = segment >= 0
-    np.testing.assert_array_equal(segment2, segment)
-    np.testing.assert_array_equal(rgb2[things], rgb[things])
-    assert np.mean(rgb2[table] != rgb[table]) > 0.5
+    for change in ({"backdrop": (drawn.scene + 1) % 3}, {"paint": drawn.paint}):
+        rgb2, segment2 = look(**change)
+        np.testing.assert_array_equal(segment2, segment)
+        np.testing.assert_array_equal(rgb2[things], rgb[things])
+        assert np.mean(rgb2[table] != rgb[table]) > 0.5
     for name in ("camera_turn", "camera_fov"):
         _, segment2 = look(**{name: getattr(drawn, name)})
         assert np.any(segment2 != segment), name
@@ -253,6 +261,18 @@ def test_camera_turn_and_field_of_view(world, begun):
         # It looks along -z: up is towards its old y axis.
         expected = math.cos(angle) * mat[..., 2] - math.sin(angle) * mat[..., 1]
         np.testing.assert_allclose(mat2[..., 2], expected, atol=1e-5)
+
+
+def test_blur_of_an_edge_and_of_a_point():
+    """Worked out by hand: s = 0.8 has the weights 0.32, 0.36, 0.32."""
+    image = np.zeros((3, 6, 6, 3), np.uint8)
+    image[0, :, 3:], image[1, 2, 2, 1], image[2, 2, 2, 1] = 100, 250, 250
+    seen = np.asarray(add_blur(jnp.asarray(image), jnp.array([0.8, 0.8, 0.0])))
+    np.testing.assert_array_equal(seen[0, :, :, 0], [[0, 0, 32, 68, 100, 100]] * 6)
+    weights = 250.0 * np.outer([0.32, 0.36, 0.32], [0.32, 0.36, 0.32])
+    np.testing.assert_allclose(seen[1, 1:4, 1:4, 1], weights, atol=0.5)
+    assert seen[1].sum() == seen[1, 1:4, 1:4, 1].sum()
+    np.testing.assert_array_equal(seen[2], image[2])
 
 
 def test_image_noise_is_gaussian_and_a_function_of_episode_and_time():
@@ -353,6 +373,7 @@ def test_delayed_observation_shows_the_earlier_configuration(world, programs, be
     pictures = {}
     for name, qpos in (("old", before.physics.qpos), ("now", after.physics.qpos)):
         clean = draw(batch, episode, qpos).rgb
+        clean = add_blur(clean, episode.blur)
         noisy = add_noise(clean, episode.key, after.time, 0, FULL.image_noise)
         pictures[name] = np.mean(np.asarray(noisy) != np.asarray(out.observation.image))
     assert pictures["old"] < 0.005 and pictures["now"] > 0.02

@@ -15,6 +15,7 @@ from generation.spec import SceneSpec
 from sim.env import Env, EnvConfig
 from sim.episode import Episode, draw_episode
 from sim.expert import expert_action
+from sim.image_blur import add_blur
 from sim.physics.native import NativePhysics
 from sim.rig import make_rig
 from sim.robots.base import get_robot
@@ -150,6 +151,8 @@ class TransferEnv:
             drawn = self._painter.draw(int(scene[i]), own, lamps[i], self.gaps.haze, shots)
             for image, picture in zip(images, drawn, strict=True):
                 image[i] = picture
+        if (blur := state.episode.blur) is not None:  # training's own
+            images = [np.array(add_blur(jnp.asarray(image), blur)) for image in images]
         noise = float(np.hypot(self.gaps.noise, self.env.config.randomization.image_noise))
         for camera, image in enumerate(images):
             part = (key_data[rows], np.asarray(state.time)[rows], camera, self.gaps, noise)

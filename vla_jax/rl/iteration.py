@@ -149,21 +149,26 @@ def make_iteration(
         return new, metrics, bad
 
     if isinstance(env, ShardedEnv):
-        return _spread(iteration, env)
+        return _Spread(iteration, env)
     return jax.jit(iteration, donate_argnums=0)
 
 
-def _spread(iteration: Callable, env: ShardedEnv) -> Callable:
+class _Spread:
     """The jitted iteration on a mesh: the state stays where it lies, metrics are everywhere."""
-    programs: dict[Any, Callable] = {}
 
-    def run(state: TrainState, batch):
+    def __init__(self, iteration: Callable, env: ShardedEnv):
+        self._iteration, self._env = iteration, env
+        self._programs: dict[Any, Callable] = {}
+
+    def __call__(self, state: TrainState, batch):
         leaves, structure = jax.tree.flatten((state, batch))
         shapes = structure, tuple((x.shape, x.dtype) for x in leaves)
-        if shapes not in programs:  # where the state lies depends on its shapes
-            at = (state_shardings(state, env), NamedSharding(env.mesh, PartitionSpec()), None)
-            program = jax.jit(iteration, donate_argnums=0, out_shardings=at)
-            programs[shapes] = compiled(program, state, batch)
-        return programs[shapes](state, batch)
+        if shapes not in self._programs:  # where the state lies depends on its shapes
+            self._programs[shapes] = compiled(self, state, batch)
+        return self._programs[shapes](state, batch)
 
-    return run
+    def lower(self, state: TrainState, batch) -> jax.stages.Lowered:
+        """As of any jitted function."""
+        at = state_shardings(state, self._env), NamedSharding(self._env.mesh, PartitionSpec()), None
+        program = jax.jit(self._iteration, donate_argnums=0, out_shardings=at)
+        return program.lower(state, batch)
