@@ -26,7 +26,10 @@ _PLACES = {"object_xy": 0.1, "workspace": WORKSPACE}
 DOMAINS = {
     "none": dataclasses.replace(Randomization.none(), object_yaw=3.14159265, **_PLACES),
     "paper": Randomization(camera=0.05, **_PLACES),
-    "full": dataclasses.replace(Randomization.full(), camera=0.05, **_PLACES),
+    # (Delays as long as 5 control steps a second allow.)
+    "full": dataclasses.replace(
+        Randomization.full(), camera=0.05, latency=0.08, delay=0.12, **_PLACES
+    ),
 }
 
 

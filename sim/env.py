@@ -17,6 +17,7 @@ from sim import task
 from sim.episode import Episode, check_episode, draw_episode
 from sim.geometry import axis_angle_quat, quat_multiply
 from sim.image_blur import add_blur
+from sim.image_jpeg import add_jpeg
 from sim.image_noise import add_noise
 from sim.physics.base import Physics
 from sim.rig import Rig
@@ -302,7 +303,7 @@ class Env:
         return seen_qpos(self.rig, state, self.config.control_hz)
 
     def observe(self, batch: SceneBatch, state: EnvState) -> Observation:
-        """What the policy sees: delayed, blurred and with noise, if the episode has them.
+        """What the policy sees: delayed, blurred, noisy and compressed, if the episode is so.
 
         The two commanded values of the proprioception (gripper, tool yaw) are never delayed.
         """
@@ -320,6 +321,8 @@ class Env:
                 add_noise(image, state.episode.key, state.time, camera, noise)
                 for camera, image in enumerate(images)
             ]
+        if state.episode.jpeg is not None:
+            images = [add_jpeg(image, state.episode.jpeg) for image in images]
         return Observation(
             image=images[0],
             wrist=images[1],

@@ -45,6 +45,7 @@ class Episode:
     camera_turn: jax.Array | None = None  # f32[N, 2, 3] rotation vectors of fixed and wrist, rad
     camera_fov: jax.Array | None = None  # f32[N, 2] factors on the fields of view
     blur: jax.Array | None = None  # f32[N] standard deviation of the pictures' blur, pixels
+    jpeg: jax.Array | None = None  # f32[N] quality of the pictures' compression, 1 ... 100
     dynamics: Dynamics | None = None
     delay: jax.Array | None = None  # f32[N] age of what is observed, s
 
@@ -106,7 +107,7 @@ def draw_episode(
 (_LIGHT, _INTENSITY, _COLOUR, _FILL, _BACKDROP, _TINT, _TURN, _FOV) = range(7, 15)
 (_MASS, _FRICTION, _STIFFNESS, _DAMPING, _LATENCY, _DELAY) = range(15, 21)
 # 21 is that of `sim.image_noise`.
-_PAINT, _BLUR = range(22, 24)
+_PAINT, _BLUR, _JPEG = range(22, 25)
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,8 @@ def _draw_cameras(draws: _Draws, r: Randomization) -> dict[str, jax.Array]:
         cameras["camera_fov"] = draws.factor(_FOV, (2,), r.camera_fov)
     if r.blur:
         cameras["blur"] = draws.uniform(_BLUR, (), 0.0, r.blur)
+    if r.jpeg:
+        cameras["jpeg"] = draws.uniform(_JPEG, (), 100.0 - r.jpeg, 100.0)
     return cameras
 
 

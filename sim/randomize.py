@@ -29,6 +29,7 @@ _LIMITS = {
     "camera_fov": 0.5,
     "blur": 0.8,  # what a kernel of three pixels can do
     "image_noise": 64.0,
+    "jpeg": 90.0,
     "mass": 0.95,
     "friction": 0.95,
     "stiffness": 0.95,
@@ -86,6 +87,8 @@ class Randomization:
     blur: float = 0.0
     # Standard deviation of the noise of every pixel and channel, in 8-bit steps; Gaussian.
     image_noise: float = 0.0
+    # Compression as JPEG, of a quality from 100 down to 100 minus this.
+    jpeg: float = 0.0
 
     # Mass of every object, sliding friction of every surface, position gain of the servos, and
     # their velocity gain with the damping of the joints: as a fraction.
@@ -143,6 +146,7 @@ class Randomization:
             camera_fov=0.05,
             blur=0.6,
             image_noise=3.0,
+            jpeg=50.0,
             mass=0.3,
             friction=0.3,
             stiffness=0.15,

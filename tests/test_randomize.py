@@ -19,6 +19,7 @@ from generation.compile import compile_spec
 from sim.episode import LIGHT_DIRECTION, draw_episode
 from sim.geometry import interpolate_poses
 from sim.image_blur import add_blur
+from sim.image_jpeg import add_jpeg
 from sim.image_noise import add_noise
 from sim.physics import get_physics
 from sim.physics.base import Dynamics
@@ -28,6 +29,7 @@ from sim.randomize import Randomization
 from sim.render.types import SEGMENT_TABLE
 from sim.robots.kinematics import body_poses
 from sim.scene_batch import OPTIONS, TIMESTEP, scene_spec
+from sim.transfer.sensor import compressed
 from sim.view import camera_of, check_camera, light_of, picture, seen_qpos
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -122,6 +124,7 @@ TERMS = {
     "camera_turn": "camera_turn",
     "camera_fov": "camera_fov",
     "blur": "blur",
+    "jpeg": "jpeg",
     "mass": "dynamics",
     "friction": "dynamics",
     "stiffness": "dynamics",
@@ -171,6 +174,7 @@ def test_samples_lie_in_their_ranges_and_fill_them(drawn):
         "paint": (e.paint, -FULL.surfaces, FULL.surfaces),
         "tint": (e.tint, -FULL.colour, FULL.colour),
         "blur": (e.blur, 0.0, FULL.blur),
+        "jpeg": (e.jpeg, 100.0 - FULL.jpeg, 100.0),
         "turn": (e.camera_turn, -FULL.camera_turn, FULL.camera_turn),
         "fov": (e.camera_fov, 0.95, 1.05),
         "mass": (e.dynamics.mass, 0.7, 1.3),
@@ -275,6 +279,25 @@ def test_blur_of_an_edge_and_of_a_point():
     np.testing.assert_array_equal(seen[2], image[2])
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (40, 24)])
+def test_jpeg_is_what_libjpeg_makes(height, width):
+    """Smooth pictures with edges and noise, at four qualities, beside Pillow's."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:height, :width]
+    wave = 128 + 90 * np.sin(x / 5.0)[..., None] * np.cos(y / 7.0)[..., None] * [1.0, 0.4, -0.8]
+    wave[10:20, 5:15] = (200, 30, 40)
+    wave = wave + rng.normal(0.0, 6.0, wave.shape)
+    images = np.stack([np.clip(wave, 0, 255).astype(np.uint8)] * 4)
+    qualities = (95, 70, 50, 20)
+    seen = np.asarray(add_jpeg(jnp.asarray(images), jnp.array(qualities, jnp.float32)))
+    for own, quality in zip(seen.astype(int), qualities, strict=True):
+        expected = compressed(images[:1], quality)[0].astype(int)
+        lost = np.abs(expected - images[0]).mean()
+        # What is left is rounding: libjpeg keeps whole numbers between its stages.
+        assert np.abs(own - expected).mean() < min(1.5, 0.3 * lost), quality
+        assert np.abs(own - expected).max() < 32
+
+
 def test_image_noise_is_gaussian_and_a_function_of_episode_and_time():
     image = jnp.full((4, 64, 64, 3), 128, jnp.uint8)
     keys = jax.random.key_data(jax.random.split(jax.random.key(3), 4))
@@ -375,6 +398,7 @@ def test_delayed_observation_shows_the_earlier_configuration(world, programs, be
         clean = draw(batch, episode, qpos).rgb
         clean = add_blur(clean, episode.blur)
         noisy = add_noise(clean, episode.key, after.time, 0, FULL.image_noise)
+        noisy = add_jpeg(noisy, episode.jpeg)
         pictures[name] = np.mean(np.asarray(noisy) != np.asarray(out.observation.image))
     assert pictures["old"] < 0.005 and pictures["now"] > 0.02
 

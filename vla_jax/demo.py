@@ -26,7 +26,7 @@ from sim.scene_batch import SceneBatch
 from vla_jax.api import build_batch, build_env
 from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
 from vla_jax.evaluation import run_evaluation
-from vla_jax.imitation import ImitationConfig, pretrain
+from vla_jax.imitation import ImitationConfig, pretrain, usual_settings
 from vla_jax.models.config import PolicyConfig, get_config
 from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, load_policy
@@ -62,7 +62,7 @@ class DemoConfig:
     heldout_scenes: int = 64
     episodes: int = 512
     policy: PolicyConfig = get_config("tiny")
-    imitation: ImitationConfig = ImitationConfig()
+    imitation: ImitationConfig = usual_settings(get_config("tiny"))
     # One device: its sizes need not divide among those of the machine.
     train: TrainConfig = TrainConfig(
         iterations=105, ppo=PPOConfig(decay_iterations=105), mesh=MeshConfig(data=1)

@@ -16,6 +16,7 @@ from sim.env import Env, EnvConfig
 from sim.episode import Episode, draw_episode
 from sim.expert import expert_action
 from sim.image_blur import add_blur
+from sim.image_jpeg import add_jpeg
 from sim.physics.native import NativePhysics
 from sim.rig import make_rig
 from sim.robots.base import get_robot
@@ -157,6 +158,8 @@ class TransferEnv:
         for camera, image in enumerate(images):
             part = (key_data[rows], np.asarray(state.time)[rows], camera, self.gaps, noise)
             image[rows] = expose(image[rows], *part)
+        if (quality := state.episode.jpeg) is not None:
+            images = [np.array(add_jpeg(jnp.asarray(image), quality)) for image in images]
         return images
 
     def _look(self, scene: int) -> Any:
