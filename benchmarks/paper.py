@@ -7,8 +7,8 @@ goes on to the same bits, and what parts share (scenes, baseline) is made once. 
 measured (`eval/`, with the `metrics.jsonl` of its run) needs no policy any more.
 
 Parts: main (before and after), diversity (success against N), transfer (with and without domain
-randomization in training), ablations. `--save` appends the rows to benchmarks/results/paper.jsonl
-and draws the charts beside it.
+randomization in training), gaps (what of that domain costs how much), ablations. `--save` appends
+the rows to benchmarks/results/paper.jsonl and draws the charts beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from benchmarks.paper_world import DOMAINS, SIZES, Scenes, Size, World
+from benchmarks.paper_runs import (
+    BASELINE,
+    Variant,
+    ablated,
+    diverse,
+    randomized,
+    train_config,
+    whole,
+)
+from benchmarks.paper_world import DOMAINS, GAPS, SIZES, Scenes, Size, World
 from vla_jax.cache import enable_compile_cache
 from vla_jax.checkpoint import checkpoint_steps, read_json, write_json
 from vla_jax.data.augment import Augmentation
@@ -34,92 +42,16 @@ from vla_jax.evaluation import run_evaluation
 from vla_jax.imitation import pretrain
 from vla_jax.models.agent import sort_params
 from vla_jax.progress import Progress
-from vla_jax.rl.ppo import PPOConfig
 from vla_jax.run import Policy, load_policy
-from vla_jax.train import TrainConfig, fine_tune
+from vla_jax.train import fine_tune
 
-PARTS = ("main", "diversity", "transfer", "ablations")
+PARTS = ("main", "diversity", "transfer", "gaps", "ablations")
 TEST_SETS = ("train", "unseen_scenes", "unseen_objects")
 # Where the demonstrations are recorded (hardly turned objects), and the stills are taken.
 _NARROW = {"object_xy": 0.08, "object_yaw": 0.5, "camera": 0.03}
 _STILL = {"object_xy": 0.15}
 # What imitation does to the pictures in the domain in which all is random.
 _COLOURS = Augmentation(brightness=0.15, contrast=0.2, saturation=0.2, tint=0.1)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A training run: what differs from the usual one."""
-
-    name: str
-    scenes: int
-    iterations: int
-    seed: int = 0
-    domain: str = "paper"
-    # Domain of the imitation before it.
-    start: str = "paper"
-    # Fields of PolicyConfig, of PPOConfig, and the chunk if the baseline must have another one.
-    policy: tuple[tuple[str, Any], ...] = ()
-    ppo: tuple[tuple[str, Any], ...] = ()
-    chunk: int = 0
-
-
-# What imitation made; they are not fine-tuned.
-BASELINE = Variant("baseline", scenes=0, iterations=0)
-BASELINE_FULL = Variant("baseline_full", scenes=0, iterations=0, start="full")
-
-
-def whole(size: Size) -> Variant:
-    """The main run."""
-    return Variant("main", size.train_scenes, size.iterations)
-
-
-def short(size: Size, name: str, **fields: Any) -> Variant:
-    """A run of the shorter budget, on all training scenes unless said otherwise."""
-    given = {"scenes": size.train_scenes, "iterations": size.short, **fields}
-    return Variant(name, **given)
-
-
-def diverse(size: Size, count: int, seed: int) -> Variant:
-    """A run of the shorter budget on some scenes."""
-    return short(size, f"scenes{count}_seed{seed}", scenes=count, seed=seed)
-
-
-def usual(size: Size) -> Variant:
-    """The run of the shorter budget that the others differ from."""
-    return diverse(size, size.train_scenes, size.seeds[0])
-
-
-def randomized(size: Size) -> dict[str, Variant]:
-    """Policies by what their training randomized."""
-    return {
-        "baseline": BASELINE,
-        "main": whole(size),
-        "none": short(size, "domain_none", domain="none"),
-        "paper": usual(size),
-        "full": short(size, "domain_full", domain="full"),
-        "full in imitation": BASELINE_FULL,
-        "full in both": dataclasses.replace(whole(size), name="full", domain="full", start="full"),
-    }
-
-
-def ablated(size: Size) -> dict[str, Variant]:
-    """One thing changed at a time."""
-    low = (("noise_min", 0.04), ("noise_max", 0.08))
-    high = (("noise_min", 0.16), ("noise_max", 0.32))
-    return {
-        "usual: K 1, s 0.2, chunk 4, noise 0.08-0.16": usual(size),
-        "K 4": short(size, "k4", policy=(("flow_steps", 4),)),
-        "ratio power 0.05": short(size, "power005", ppo=(("power", 0.05),)),
-        "ratio power 1": short(size, "power1", ppo=(("power", 1.0),)),
-        "chunk 2": short(size, "chunk2", chunk=2),
-        "chunk 8": short(size, "chunk8", chunk=8),
-        "noise 0.04-0.08": short(size, "noise_low", policy=low),
-        "noise 0.16-0.32": short(size, "noise_high", policy=high),
-        "frozen vision": short(size, "frozen", policy=(("freeze", "vision"),)),
-        "no localization loss": short(size, "no_ground", ppo=(("ground_weight", 0.0),)),
-        "imitation only": BASELINE,
-    }
 
 
 class Experiment:
@@ -207,14 +139,15 @@ class Experiment:
             write_json(path, result.to_json())
         return read_json(path)
 
-    def transfer(self, variant: Variant, test_set: str) -> dict[str, Any]:
-        """Success of a variant on a test set, in the transfer domain."""
+    def transfer(self, variant: Variant, test_set: str, gap: str = "all") -> dict[str, Any]:
+        """Success of a variant on a test set, in the transfer domain or a part of it."""
         from vla_jax.transfer import run_transfer
 
-        path = self.out / "eval" / f"{variant.name}.{test_set}.transfer.json"
+        part = "" if gap == "all" else f"_{gap.replace(' ', '_')}"
+        path = self.out / "eval" / f"{variant.name}.{test_set}.transfer{part}.json"
         if not path.exists():
             policy, count = self.policy(variant), self.size.transfer_episodes
-            stage = self.progress.stage(f"{variant.name} on {test_set}, other domain", count)
+            stage = self.progress.stage(f"{variant.name} on {test_set}, other domain: {gap}", count)
             # Whatever a policy was trained with, it is judged in the same episodes.
             env = self.world.config(DOMAINS["paper"], policy.config.chunk)
             result = run_transfer(
@@ -222,24 +155,11 @@ class Experiment:
                 self.world.scenes[test_set],
                 count,
                 self.seed + 30,
+                GAPS[gap],
                 progress=stage.callback,
             )
             write_json(path, result.to_json())
         return read_json(path)
-
-
-def train_config(size: Size, variant: Variant, chunk: int, usual: int) -> TrainConfig:
-    """Settings of a variant's run.
-
-    With another chunk than usual, an iteration has as many control steps, and discount and λ, which
-    are per chunk, are as large in a second.
-    """
-    longer = chunk / usual
-    usually = PPOConfig(minibatches=size.minibatches, decay_iterations=variant.iterations)
-    ppo = dataclasses.replace(usually, discount=usually.discount**longer, lam=usually.lam**longer)
-    ppo = dataclasses.replace(ppo, **dict(variant.ppo))
-    length = size.length * usual // chunk
-    return TrainConfig(variant.iterations, size.num_envs, length, save_every=10, ppo=ppo)
 
 
 def _claim(out: Path, size: Size, seed: int) -> None:
@@ -286,6 +206,17 @@ def transfer_part(lab: Experiment) -> list[common.Row]:
                 result = judge(variant, test_set)
                 fields = {"randomization": kind, "domain": domain, "test_set": test_set}
                 rows.append(_row("paper.transfer", result, **fields))
+    return rows
+
+
+def gap_part(lab: Experiment) -> list[common.Row]:
+    """The transfer domain's gaps one by one: which of them cost how much."""
+    rows = []
+    for kind in ("main", "full in both"):
+        for gap in GAPS:
+            result = lab.transfer(randomized(lab.size)[kind], "unseen_objects", gap)
+            fields = {"randomization": kind, "what": gap, "test_set": "unseen_objects"}
+            rows.append(_row("paper.gap", result, **fields))
     return rows
 
 
@@ -352,6 +283,7 @@ _WORK: dict[str, Callable[[Experiment], list[common.Row]]] = {
     "main": main_part,
     "diversity": diversity_part,
     "transfer": transfer_part,
+    "gaps": gap_part,
     "ablations": ablation_part,
 }
 

@@ -14,6 +14,7 @@ from generation.store import load_scenes, save_scenes
 from sim.env import Env, EnvConfig
 from sim.randomize import Randomization
 from sim.scene_batch import SceneBatch
+from sim.transfer import TransferConfig
 from vla_jax.api import build_batch, build_env
 from vla_jax.demo import HELDOUT_SENTENCES, TRAIN_SENTENCES, WORKSPACE
 from vla_jax.imitation import ImitationConfig
@@ -30,6 +31,25 @@ DOMAINS = {
     "full": dataclasses.replace(
         Randomization.full(), camera=0.05, latency=0.08, delay=0.12, **_PLACES
     ),
+}
+
+
+def _open(*names: str) -> TransferConfig:
+    """The transfer domain with these gaps alone."""
+    sizes = {name: getattr(TransferConfig(), name) for name in names}
+    return dataclasses.replace(TransferConfig.none(), **sizes)
+
+
+# The transfer domain in parts; all of them together are the whole.
+_PHYSICS = ("hulls", "solver", "timestep", "contact_time", "torsion")
+GAPS = {
+    "renderer": TransferConfig.none(),
+    "physics": _open(*_PHYSICS, "mass", "friction", "stiffness", "damping"),
+    "timing": _open("latency", "delay"),
+    "cameras": _open("camera", "camera_turn", "camera_fov"),
+    "surfaces and light": _open("surfaces", "lights", "gloss", "haze"),
+    "sensor": _open("gamma", "white_balance", "blur", "noise", "jpeg"),
+    "all": TransferConfig(),
 }
 
 

@@ -72,7 +72,7 @@ def _coded(x: jax.Array, table: np.ndarray, scale: jax.Array) -> jax.Array:
     """f32[N, H, W] with every 8 x 8 block's frequencies rounded to multiples of a table's."""
     n, height, width = x.shape
     step = jnp.clip(jnp.floor((table * scale[:, None, None] + 50.0) / 100.0), 1.0, 255.0)
-    cosines = _cosines()
+    cosines = jnp.asarray(_cosines())
     blocks = x.reshape(n, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).swapaxes(2, 3)
     frequencies = cosines @ (blocks @ cosines.T)
     step = step[:, None, None]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
-from benchmarks.paper import ablated, diverse, randomized, train_config, whole
 from benchmarks.paper_charts import draw
-from benchmarks.paper_world import DOMAINS, SIZES
+from benchmarks.paper_runs import ablated, diverse, randomized, train_config, whole
+from benchmarks.paper_world import DOMAINS, GAPS, SIZES
+from sim.transfer import TransferConfig
 from vla_jax.models.config import get_config
 from vla_jax.rl.ppo import PPOConfig
 
@@ -40,6 +42,14 @@ def test_other_chunks_look_as_far_ahead():
         ppo = train_config(size, ablated(size)["chunk 2"], chunk, 4).ppo
         assert ppo.discount ** (8 / chunk) == pytest.approx(PPOConfig().discount ** 2)
         assert ppo.lam ** (8 / chunk) == pytest.approx(PPOConfig().lam ** 2)
+
+
+def test_the_gaps_together_are_the_transfer_domain():
+    none, whole = TransferConfig.none(), TransferConfig()
+    for field in dataclasses.fields(whole):
+        name = field.name
+        opened = [gap for gap, c in GAPS.items() if getattr(c, name) != getattr(none, name)]
+        assert len(opened) == 2 and opened[1] == "all", name
 
 
 def row(name, value, **fields):
