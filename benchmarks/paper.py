@@ -113,13 +113,13 @@ class Experiment:
         if not steps or steps[-1] < variant.iterations:
             fine_tune(
                 self.world.env(size.num_envs, DOMAINS[variant.domain], config.chunk),
-                self.batch("train", variant.scenes),
+                self.batch(variant.pool, variant.scenes),
                 start,
                 folder,
                 settings,
                 self.seed + 20 + 1000 * variant.seed,
                 self.progress.stage(f"training {variant.name}", variant.iterations).callback,
-                scene_ids=[s.id for s in self.world.scenes["train"]],
+                scene_ids=[s.id for s in self.world.scenes[variant.pool]],
             )
         return load_policy(folder)
 

@@ -19,6 +19,8 @@ class Variant:
     scenes: int
     iterations: int
     seed: int = 0
+    # The set whose first scenes it trains on.
+    pool: str = "train"
     domain: str = "paper"
     # Domain of the imitation before it.
     start: str = "paper"
@@ -56,6 +58,8 @@ def usual(size: Size) -> Variant:
 
 def randomized(size: Size) -> dict[str, Variant]:
     """Policies by what their training randomized."""
+    both = dataclasses.replace(whole(size), name="full", domain="full", start="full")
+    many = {"name": "full_many", "pool": "many", "scenes": 10 * size.train_scenes}
     return {
         "baseline": BASELINE,
         "main": whole(size),
@@ -63,7 +67,8 @@ def randomized(size: Size) -> dict[str, Variant]:
         "paper": usual(size),
         "full": short(size, "domain_full", domain="full"),
         "full in imitation": BASELINE_FULL,
-        "full in both": dataclasses.replace(whole(size), name="full", domain="full", start="full"),
+        "full in both": both,
+        "full in both, ten times the scenes": dataclasses.replace(both, **many),
     }
 
 

@@ -127,8 +127,9 @@ class Scenes:
     def design(folder: Path, size: Size, seed: int) -> Scenes:
         """Design the sets that `folder` lacks, and load all.
 
-        `train` is what RL trains on. `unseen_scenes` has the same kinds of objects in other scenes,
-        `unseen_objects` kinds, pairs of colours and wordings that no training scene has.
+        `train` is what RL trains on, `many` ten times as many others; `unseen_scenes` has the same
+        kinds of objects in other scenes, `unseen_objects` kinds, pairs of colours and wordings that
+        no training scene has.
         """
         plans = {
             "narrow": (TRAIN_SENTENCES, size.narrow_scenes, "train", 1),
@@ -136,6 +137,7 @@ class Scenes:
             "train": (TRAIN_SENTENCES, size.train_scenes, "train", 3),
             "unseen_scenes": (TRAIN_SENTENCES, size.test_scenes, "train", 4),
             "unseen_objects": (HELDOUT_SENTENCES, size.test_scenes, "heldout", 5),
+            "many": (TRAIN_SENTENCES, 10 * size.train_scenes, "train", 6),
         }
         sets = {}
         for name, (sentences, count, split, offset) in plans.items():
