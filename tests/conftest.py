@@ -25,6 +25,16 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update(name, before)
 
 
+@pytest.fixture(scope="module")
+def plain_pictures() -> Iterator[None]:
+    """For programs that train but are not about what cameras see, see `tiny_world`."""
+    import tiny_world
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.env.picture", tiny_world.plain_picture)
+        yield
+
+
 # Files that take longest start first: with two processes none of them runs on alone in the end.
 _FIRST = ("test_notebook.py", "test_runs.py", "test_parity.py", "test_adapters.py", "test_env.py")
 

@@ -200,6 +200,7 @@ def test_single_env_ends_with_its_own_last_observation(make_one):
         one.step(np.zeros(7))
 
 
+@pytest.mark.slow
 def test_single_env_passes_gymnasiums_checker(make_one):
     import gymnasium
     from gymnasium.utils.env_checker import check_env

@@ -82,7 +82,7 @@ def test_policy_input_holds_no_object_pose(world):
     state, obs = reset(batch, jax.random.key(0))
     qpos = state.physics.qpos.at[:, env.rig.robot.num_joints].add(0.03)
     moved = replace(state, physics=replace(state.physics, qpos=qpos))
-    seen = env.observe(batch, moved)
+    seen = jax.jit(env.observe)(batch, moved)
     np.testing.assert_array_equal(seen.proprio, obs.proprio)
     np.testing.assert_array_equal(seen.instruction, obs.instruction)
     assert not np.array_equal(seen.image, obs.image)

@@ -23,7 +23,7 @@ from vla_jax.rl.rollout import collect
 from vla_jax.rl.update import BadBatch, minibatch
 from vla_jax.train import fine_tune
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = pytest.mark.usefixtures("quick_compilation", "plain_pictures")
 
 # An exponent that turns the rounding of a log-likelihood into infinity.
 BAD = PPOConfig(epochs=1, minibatches=1, value_warmup=0, power=1e38)

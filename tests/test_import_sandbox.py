@@ -136,7 +136,7 @@ def test_closing_the_run_ends_its_processes(chain, tmp_path):
 
 
 def test_a_sandbox_that_dies_is_replaced(chain):
-    bounds = Bounds(wall_s=5)
+    bounds = Bounds(wall_s=60)
     jobs = [Job("mesh", chain("a.glb", "sleep")), Job("mesh", chain("b.glb", "good 0.02"))]
     jobs.append(Job("mesh", chain("c.glb", "good 0.03")))
     run = run_jobs(jobs, processes=2, bounds=bounds)

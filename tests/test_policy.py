@@ -113,6 +113,7 @@ def test_noise_stays_in_its_range(params, obs):
     assert float(relative.max()) <= CONFIG.noise_max + 1e-6
 
 
+@pytest.mark.slow
 def test_value_ignores_pictures_and_policy_ignores_the_privileged_state(params, obs):
     """The value head has only the privileged state, the action path none of it."""
     agent = make_agent(CONFIG)
@@ -243,6 +244,7 @@ def test_frozen_vision_keeps_the_policy_and_its_eyes(params, obs):
     np.testing.assert_array_equal(*act)
 
 
+@pytest.mark.slow
 def test_bfloat16_arithmetic(params, obs):
     """Actions agree with float32's to bfloat16's precision; likelihoods are float32 and repeat."""
     agent = make_agent(replace(CONFIG, dtype="bfloat16"))

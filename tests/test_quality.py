@@ -299,6 +299,7 @@ def test_words_by_hand() -> None:
 
 
 @pytest.mark.usefixtures("quick_compilation")
+@pytest.mark.slow
 def test_the_expert_solves_what_can_be_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     import sim.solve as solve
 

@@ -377,6 +377,7 @@ def half_spaces(points: np.ndarray, faces: int) -> np.ndarray:
     return np.concatenate([planes, np.zeros((faces - len(planes), 4))]).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_many_parts_of_one_kind_and_two_hulls():
     """40 boxes fill more than one word of marks; two convex parts have faces of their own."""
     rng = np.random.default_rng(8)
@@ -409,6 +410,7 @@ def test_many_parts_of_one_kind_and_two_hulls():
     assert (np.abs(np.asarray(boxes.rgb).astype(int) - hulls.rgb).max(-1) > 2).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_without_shadows_nothing_is_darker():
     scene = (one_each(size={"box": (0.1, 0.1, 0.2)}), above(), sun((1, 0, -1)), plain_table(0.8))
     shaded, bright = (
@@ -545,6 +547,7 @@ def test_a_panorama_surrounds_the_scene():
     np.testing.assert_array_equal(without.rgb, plain.rgb)
 
 
+@pytest.mark.slow
 def test_samples_average_in_linear_light():
     """A pixel half black, half white has half the light, not half the number."""
     geoms = one_each(

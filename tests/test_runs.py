@@ -24,7 +24,7 @@ from vla_jax.run import Policy, RunConfig, load_policy
 from vla_jax.sharding import MeshConfig
 from vla_jax.train import fine_tune
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = pytest.mark.usefixtures("quick_compilation", "plain_pictures")
 
 
 @pytest.fixture(scope="module")

@@ -50,18 +50,20 @@ def make_world(num_envs: int = 4):
     return env, batch, policy, scenes
 
 
-def plain_pictures() -> None:
-    """From now on cameras show one colour, that of where the last body is.
+def plain_picture(rig, batch, episode, xpos, xmat, size, *, wrist=False):
+    """A picture of one colour, that of where the last body is.
 
-    For programs that compile the world anew: the ray caster is most of what they would compile.
+    In place of `sim.env.picture`, for tests that are not about pictures: the ray caster is most of
+    what they would compile.
     """
+    colour = jnp.clip(128.0 + 256.0 * xpos[:, -1], 0.0, 255.0).astype(jnp.uint8)
+    shape = (len(colour), size, size, 3)
+    return SimpleNamespace(rgb=jnp.broadcast_to(colour[:, None, None], shape))
 
-    def picture(rig, batch, episode, xpos, xmat, size, *, wrist=False):
-        colour = jnp.clip(128.0 + 256.0 * xpos[:, -1], 0.0, 255.0).astype(jnp.uint8)
-        shape = (len(colour), size, size, 3)
-        return SimpleNamespace(rgb=jnp.broadcast_to(colour[:, None, None], shape))
 
-    sim.env.picture = picture
+def plain_pictures() -> None:
+    """From now on, in this process, cameras show a plain picture."""
+    sim.env.picture = plain_picture
 
 
 def timeless(row: dict[str, float]) -> dict[str, float]:
