@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def _transfer(rows: list[Row]):
     rows = [r for r in rows if r["name"] == "paper.transfer" and r["test_set"] == "unseen_scenes"]
     if not rows:
         return None
-    figure, axes = _axes("Unseen scenes, by what training randomized", 7.2)
+    figure, axes = _axes("Unseen scenes, by what training randomized", 9.6)
     kinds = list(dict.fromkeys(row["randomization"] for row in rows))
     for domain, shift, colour in (("train", -0.2, "#8a8f98"), ("transfer", 0.2, "#d9642c")):
         for i, kind in enumerate(kinds):
@@ -145,8 +146,8 @@ def _transfer(rows: list[Row]):
                 axes.bar(
                     i + shift, height, 0.36, color=colour, yerr=_error(row), capsize=3, label=label
                 )
-    axes.set_xticks(range(len(kinds)), kinds)
-    axes.legend(frameon=False, fontsize=9)
+    axes.set_xticks(range(len(kinds)), [textwrap.fill(kind, 13) for kind in kinds], fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
 

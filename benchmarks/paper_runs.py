@@ -77,7 +77,7 @@ def ablated(size: Size) -> dict[str, Variant]:
     low = (("noise_min", 0.04), ("noise_max", 0.08))
     high = (("noise_min", 0.16), ("noise_max", 0.32))
     return {
-        "usual: K 1, s 0.2, chunk 4, noise 0.08-0.16": usual(size),
+        "usual: K 1, s 0.2, chunk 4, noise 0.08-0.16, discount 0.95": usual(size),
         "K 4": short(size, "k4", policy=(("flow_steps", 4),)),
         "ratio power 0.05": short(size, "power005", ppo=(("power", 0.05),)),
         "ratio power 1": short(size, "power1", ppo=(("power", 1.0),)),
@@ -85,6 +85,7 @@ def ablated(size: Size) -> dict[str, Variant]:
         "chunk 8": short(size, "chunk8", chunk=8),
         "noise 0.04-0.08": short(size, "noise_low", policy=low),
         "noise 0.16-0.32": short(size, "noise_high", policy=high),
+        "discount 0.9": short(size, "discount09", ppo=(("discount", 0.9),)),
         "frozen vision": short(size, "frozen", policy=(("freeze", "vision"),)),
         "no localization loss": short(size, "no_ground", ppo=(("ground_weight", 0.0),)),
         "imitation only": BASELINE,
