@@ -215,7 +215,7 @@ def transfer_part(lab: Experiment) -> list[common.Row]:
 def gap_part(lab: Experiment) -> list[common.Row]:
     """The transfer domain's gaps one by one: which of them cost how much."""
     rows = []
-    for kind in ("main", "full in both"):
+    for kind in ("main", "full in both, ten times the scenes"):
         for gap in GAPS:
             result = lab.transfer(randomized(lab.size)[kind], "unseen_objects", gap)
             fields = {"randomization": kind, "what": gap, "test_set": "unseen_objects"}
