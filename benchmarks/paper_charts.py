@@ -120,7 +120,8 @@ def _diversity(rows: list[Row]):
                 axes.plot(row["scenes"], 100 * row["value"], ".", color=colour, alpha=0.5)
         counts = sorted(by_count)
         means = [sum(by_count[n]) / len(by_count[n]) for n in counts]
-        axes.plot(counts, means, "-", color=colour, label=_NAMES[test_set])
+        name = f"all {max(counts)} training scenes" if test_set == "train" else _NAMES[test_set]
+        axes.plot(counts, means, "-", color=colour, label=name)
     for test_set, before in start.items():
         axes.axhline(100 * before, color=_COLOURS[test_set], ls=":", lw=1)
     axes.set_xscale("log")
