@@ -28,6 +28,8 @@ from vla_jax.models.vision import (
 )
 from vla_jax.tokenizers import UNKNOWN, WordTokenizer
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CONFIG = replace(
     get_config("tiny"),
     image_size=32,

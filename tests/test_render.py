@@ -29,6 +29,8 @@ from sim.render import (
     render,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PRIMITIVES = ("box", "sphere", "capsule", "cylinder", "ellipsoid")
 SIDE = 51  # odd, so that a pixel lies on the camera's axis
 MIDDLE = SIDE // 2
