@@ -59,7 +59,7 @@ def usual(size: Size) -> Variant:
 def randomized(size: Size) -> dict[str, Variant]:
     """Policies by what their training randomized."""
     both = dataclasses.replace(whole(size), name="full", domain="full", start="full")
-    many = {"name": "full_many", "pool": "many", "scenes": 10 * size.train_scenes}
+    many = {"name": "full_many", "pool": "many", "scenes": size.many_scenes}
     return {
         "baseline": BASELINE,
         "main": whole(size),

@@ -80,6 +80,11 @@ class Size:
     difficulty: str = "easy"
     episode_steps: int = 40
 
+    @property
+    def many_scenes(self) -> int:
+        """Scenes of the larger training set."""
+        return 10 * self.train_scenes
+
 
 SIZES = {
     # Does it run at all: minutes.
@@ -137,7 +142,7 @@ class Scenes:
             "train": (TRAIN_SENTENCES, size.train_scenes, "train", 3),
             "unseen_scenes": (TRAIN_SENTENCES, size.test_scenes, "train", 4),
             "unseen_objects": (HELDOUT_SENTENCES, size.test_scenes, "heldout", 5),
-            "many": (TRAIN_SENTENCES, 10 * size.train_scenes, "train", 6),
+            "many": (TRAIN_SENTENCES, size.many_scenes, "train", 6),
         }
         sets = {}
         for name, (sentences, count, split, offset) in plans.items():

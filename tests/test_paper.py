@@ -26,12 +26,13 @@ def test_every_variant_can_be_run(name):
     """Rollouts divide into minibatches, episodes into chunks, and no two runs share a name."""
     size = SIZES[name]
     usual = get_config(size.preset).chunk
+    pools = {"train": size.train_scenes, "many": size.many_scenes}
     for variant in variants(size):
         chunk = variant.chunk or usual
         settings = train_config(size, variant, chunk, usual)
         assert settings.length * chunk == size.length * usual
         assert size.episode_steps % chunk == 0
-        assert variant.domain in DOMAINS and variant.scenes <= size.train_scenes
+        assert variant.domain in DOMAINS and variant.scenes <= pools[variant.pool]
     assert len({v.name for v in variants(size)}) == len(set(variants(size)))
 
 
