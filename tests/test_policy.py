@@ -115,7 +115,6 @@ def test_noise_stays_in_its_range(params, obs):
     assert float(relative.max()) <= CONFIG.noise_max + 1e-6
 
 
-@pytest.mark.slow
 def test_value_ignores_pictures_and_policy_ignores_the_privileged_state(params, obs):
     """The value head has only the privileged state, the action path none of it."""
     agent = make_agent(CONFIG)

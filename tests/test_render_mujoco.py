@@ -105,7 +105,6 @@ def _away_from_edges(segment: np.ndarray) -> np.ndarray:
     return np.all([padded[i : i + size, j : j + size] == segment for i, j in shifts], axis=0)
 
 
-@pytest.mark.slow
 def test_segmentation_and_depth_agree(pictures):
     """At least 99 % of the pixels away from edges, and depth within a millimetre in the median."""
     for depth, segment, their_depth, their_segment in zip(*pictures, strict=True):
